@@ -1,0 +1,92 @@
+"""The operator sheet: one row an operator, in each cell an array over candidates.
+
+Every cost reads the sheet and nothing else. A model family (or the supernet method) writes its
+rows from the genes; pruning shrinks shapes, quantisation sets bits, early exit sets
+probabilities, split computing sets places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Cells = NDArray[np.float64]
+"""Shape (candidates,)."""
+
+OperatorKind = Literal["linear", "conv1d", "matmul", "norm", "table", "elementwise", "recurrent"]
+
+COLUMNS: Final = (
+    "active",
+    "inputs",
+    "outputs",
+    "positions",
+    "kernel",
+    "groups",
+    "bias",
+    "held",
+    "weight_bits",
+    "density",
+    "probability",
+    "place",
+)
+_DEFAULTS: Final[Mapping[str, float]] = {
+    "active": 1, "inputs": 0, "outputs": 0, "positions": 1, "kernel": 1, "groups": 1,
+    "bias": 0, "held": 0, "weight_bits": 32, "density": 1, "probability": 1, "place": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One row. Cells are arrays over candidates, or plain numbers that hold for all of them.
+
+    active: 1 where the candidate has this operator, else 0.
+    inputs, outputs: features per position (norm and elementwise: outputs is the width).
+    positions: how often the weights are applied per inference (frames).
+    kernel, groups: convolution; for `matmul` (both operands are activations, per inference
+        `groups` products of (positions x inputs) by (inputs x outputs)) groups is the heads.
+    bias: 1 with bias.  table: `inputs` entries of width `outputs` that are stored (positions,
+        embeddings), no arithmetic.  recurrent: `groups` gates, `kernel` unused.
+    held: activation elements alive beside this operator's own input and output (residuals).
+    weight_bits, density (share of non-zero weights), probability (that a sample reaches it),
+    place (0 is the device): set by methods.
+    """
+
+    name: str
+    kind: OperatorKind
+    group: str
+    cells: Mapping[str, Cells | float] = field(default_factory=dict)
+
+    def __getitem__(self, column: str) -> Cells | float:
+        return self.cells.get(column, _DEFAULTS[column])
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorSheet:
+    """Rows over `candidates` candidates; immutable, methods return changed copies."""
+
+    candidates: int
+    rows: tuple[Operator, ...] = ()
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One column of every row, shape (rows, candidates)."""
+        out = np.empty((len(self.rows), self.candidates))
+        for i, row in enumerate(self.rows):
+            out[i] = row[name]
+        return out
+
+    def with_rows(self, *rows: Operator) -> OperatorSheet:
+        return replace(self, rows=(*self.rows, *rows))
+
+    def map(
+        self, change: Callable[[Operator], Mapping[str, Cells | float] | None]
+    ) -> OperatorSheet:
+        """A copy in which `change(row)` replaces cells of the rows it returns a mapping for."""
+        rows = []
+        for row in self.rows:
+            cells = change(row)
+            rows.append(replace(row, cells={**row.cells, **cells}) if cells else row)
+        return replace(self, rows=tuple(rows))

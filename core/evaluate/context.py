@@ -1,0 +1,72 @@
+"""What the engine hands to methods: seeds, fidelity, task, family, progress, a place to save."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from stillhouse.core.evaluate.family import ModelFamily
+    from stillhouse.core.evaluate.state import Structure
+    from stillhouse.core.evaluate.task import Task
+
+
+class Progress(Protocol):
+    """Where long work says how far it is."""
+
+    def start(self, label: str, total: int) -> None:
+        """A new piece of work with `total` steps."""
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """`steps` more are done; `note` is a short figure to show."""
+
+    def finish(self) -> None:
+        """The piece of work is over."""
+
+
+class Silent:
+    """A `Progress` that shows nothing."""
+
+    def start(self, label: str, total: int) -> None: ...
+    def advance(self, steps: int = 1, note: str = "") -> None: ...
+    def finish(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """Immutable; methods derive what they need and hand it on.
+
+    `family` and `full` are the student's model family and the structure it starts from (the
+    teacher's, unless a method says otherwise). `checkpoints` is a folder that survives a kill, or
+    None. `fidelity` is the share of the full budget `apply` may spend.
+    """
+
+    task: Task
+    family: ModelFamily
+    full: Structure
+    root_seed: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+    fidelity: float = 1.0
+    checkpoints: Path | None = None
+    progress: Progress = Silent()
+
+    def seed(self, *labels: object) -> int:
+        """A 63-bit seed that depends on the run's seed and the labels alone."""
+        text = "/".join(map(str, (self.root_seed, *labels)))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    def at(self, fidelity: float) -> Context:
+        return replace(self, fidelity=fidelity)
+
+    @contextmanager
+    def task_progress(self, label: str, total: int) -> Iterator[Progress]:
+        self.progress.start(label, total)
+        try:
+            yield self.progress
+        finally:
+            self.progress.finish()

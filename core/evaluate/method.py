@@ -1,0 +1,75 @@
+"""The contract of a method: prepare once, apply per candidate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.evaluate.context import Context
+from stillhouse.core.evaluate.state import State
+from stillhouse.core.plugin.params import Params
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from stillhouse.core.space import Columns
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """What `prepare` leaves: named tensors and a JSON-able record. Stored as safetensors + JSON."""
+
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One candidate's values for one method.
+
+    `params` holds every declared parameter, fixed or as searched; `genes` holds the values of the
+    search space the method opened (canonical: inactive genes absent; per-layer genes as lists).
+    """
+
+    params: Any
+    genes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Method(ABC):
+    """A compression method: abstract here, final in a plugin, built without arguments.
+
+    A method keeps no state of its own between calls; everything travels in the arguments. It
+    takes randomness from `context.seed(...)` only and never touches a global generator.
+    """
+
+    def prepare(self, state: State, params: Params, context: Context) -> Artefact:
+        """The slow half: called once for each value of the prepare-phase parameters.
+
+        Memoised on disk under a hash of the state before it, those parameters, the data, the seed
+        and the code version. The default prepares nothing.
+        """
+        return Artefact()
+
+    @abstractmethod
+    def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:
+        """The fast half: called for each candidate; returns a new state, leaves the given one.
+
+        Spend at most `context.fidelity` (0 to 1) of the full budget.
+        """
+
+    def sheet(self, sheet: OperatorSheet, columns: Columns, context: Context) -> OperatorSheet:
+        """Write this method's effect on costs, for all candidates at once.
+
+        `columns` are the method's genes and searched parameters as arrays over candidates. The
+        default leaves the sheet as it is.
+        """
+        return sheet
+
+    def proxy(self, columns: Columns, artefact: Artefact) -> np.ndarray | None:
+        """A free, vectorised stand-in for quality (higher is better), or None."""
+        return None

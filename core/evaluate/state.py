@@ -1,0 +1,75 @@
+"""What a recipe works on: a small immutable `State` that every method returns anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from stillhouse.core.evaluate.data import Batch, TaskData
+from stillhouse.core.evaluate.teacher import Observation, Teacher
+
+Structure = Mapping[str, Any]
+"""JSON-able description from which a family rebuilds a skeleton."""
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """The model being shaped.
+
+    `module` is in eval mode and is never changed in place by a method; `updates` counts the
+    optimiser steps its weights have received; `form` is `"torch"`, or `"onnx"` once a method has
+    left the exported graph, from where on the target's runtime evaluates.
+    """
+
+    family: str
+    structure: Structure
+    module: nn.Module
+    updates: int = 0
+    form: str = "torch"
+
+
+@dataclass(frozen=True, eq=False)
+class LossTerm:
+    """One addend of the training loss, spent by whichever method trains next.
+
+    `value(student, teachers, batch)` is a scalar, mean over the batch. `student_taps` and
+    `teacher_taps` (by teacher name) are the module names whose features it reads. `adapter`, if
+    any, is built as `adapter(student_widths)` (tap name to width), trained beside the student,
+    passed back as the fourth argument, and dropped afterwards: it never reaches the export.
+    """
+
+    name: str
+    weight: float
+    value: Callable[[Observation, Mapping[str, Observation], Batch, nn.Module | None], Tensor]
+    student_taps: tuple[str, ...] = ()
+    teacher_taps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adapter: Callable[[Mapping[str, int]], nn.Module] | None = None
+    teachers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the deployed model answers. `"static"` runs it whole; others carry their settings."""
+
+    name: str = "static"
+    settings: Structure = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Teachers by name, the student once there is one, data, loss terms, inference policy."""
+
+    teachers: Mapping[str, Teacher]
+    data: TaskData
+    student: Student | None = None
+    terms: tuple[LossTerm, ...] = ()
+    policy: Policy = Policy()
+
+    def with_student(self, student: Student) -> State:
+        return replace(self, student=student)
+
+    def with_term(self, term: LossTerm) -> State:
+        return replace(self, terms=(*self.terms, term))

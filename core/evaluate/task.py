@@ -1,0 +1,98 @@
+"""A task: data, a supervised loss, metrics, and an example input for export."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stillhouse.core.evaluate.data import TaskData
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quality by name, with its direction."""
+
+    name: str
+    better: Literal["higher", "lower"]
+
+
+class Task(ABC):
+    """What a model must do well. Built once a run, by a task plugin."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+    input_shape: tuple[int, ...]
+    """Shape of one input without the batch, e.g. (frames, features)."""
+    outputs: int
+    """Width of the model's output (number of classes)."""
+    labels: tuple[str, ...]
+    data: TaskData
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The supervised loss, a scalar, mean over the batch."""
+
+    @abstractmethod
+    def score(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
+        """Every metric over a whole split's outputs (samples, outputs)."""
+
+    @abstractmethod
+    def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """A training view of a batch, of the same shape; identity where a task has none."""
+
+    def example(self, batch: int) -> Tensor:
+        """Inputs (batch, *input_shape) from the validation split, for export and timing."""
+        inputs = self.data.validation.inputs
+        return inputs[torch.arange(batch) % len(inputs)].clone()
+
+
+@final
+class Classification(Task):
+    """One label a sample: cross-entropy, accuracy and log-loss.
+
+    Inputs are (frames, features); `shift` frames and `noise` standard deviations augment them.
+    """
+
+    metrics = (Metric("accuracy", "higher"), Metric("log_loss", "lower"))
+
+    def __init__(
+        self,
+        name: str,
+        data: TaskData,
+        labels: tuple[str, ...],
+        *,
+        shift: int = 0,
+        noise: float = 0.0,
+    ) -> None:
+        self.name, self.data, self.labels = name, data, labels
+        self.input_shape = tuple(data.train.inputs.shape[1:])
+        self.outputs = len(labels)
+        self._shift, self._noise = shift, noise
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(outputs, targets)
+
+    def score(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
+        right = (outputs.argmax(1) == targets).double().mean()
+        return {
+            "accuracy": float(right),
+            "log_loss": float(functional.cross_entropy(outputs.double(), targets)),
+        }
+
+    def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        if self._shift:
+            moves = torch.randint(
+                -self._shift, self._shift + 1, (len(inputs), 1), generator=generator
+            )
+            frames = torch.arange(inputs.shape[1])
+            source = (frames - moves).clamp(0, inputs.shape[1] - 1)
+            inputs = inputs.gather(1, source[..., None].expand_as(inputs))
+        if self._noise:
+            inputs = inputs + self._noise * torch.randn(inputs.shape, generator=generator)
+        return inputs

@@ -1,0 +1,150 @@
+"""Parameters declared once: run-file validation, help, docs and search ranges derive from here.
+
+    class SoftLabelsParams(Params):
+        temperature: float = param(4.0, low=1, high=20, log=True, help="softens the logits")
+
+A parameter is either fixed in a run file (`temperature: 2`) or searched
+(`temperature: {low: 1, high: 8, log: true}` or `{choices: [1, 2, 4]}`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, dataclass_transform, get_type_hints
+
+Kind = Literal["bool", "int", "float", "str", "path", "space", "list"]
+_MARK = "stillhouse.param"
+
+
+@dataclass(frozen=True)
+class Param:
+    """One declared parameter.
+
+    `phase` says which half of a method reads it: a searched `prepare` parameter splits the
+    memoised artefact (one per value); a searched `apply` parameter costs nothing to vary.
+    `low` and `high` are inclusive. `kind` `"space"` names a search space whose dimensions join
+    the plan under the method's name; `"path"` is resolved against the run file's folder.
+    `searchable=False` refuses a search range in a run file.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+    phase: Literal["prepare", "apply"] = "prepare"
+    searchable: bool = True
+    required: bool = False
+
+    def bounds(self) -> str:
+        """Bounds or choices as text for listings and error messages."""
+        if self.choices:
+            return "one of " + ", ".join(str(c) for c in self.choices)
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}"
+        if self.low is not None:
+            return f"at least {self.low:g}"
+        return f"at most {self.high:g}" if self.high is not None else ""
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with a fixed value (`None` when it fits)."""
+        if value is None and self.default is None and not self.required:
+            return None
+        expected = _EXPECTED[self.kind]
+        if not _fits(self.kind, value):
+            return f"expected {expected}, got {value!r}"
+        if self.choices and value not in self.choices:
+            return f"expected {self.bounds()}, got {value!r}"
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            below = self.low is not None and value < self.low
+            above = self.high is not None and value > self.high
+            if below or above or value != value:
+                return f"expected {self.bounds()}, got {value!r}"
+        return None
+
+
+_EXPECTED: dict[Kind, str] = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "path": "a path",
+    "space": "the name of a search space",
+    "list": "a list",
+}
+
+
+def _fits(kind: Kind, value: object) -> bool:
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "int":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "float":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (list, tuple)) if kind == "list" else isinstance(value, str)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Params:
+    """Base of every parameter declaration; subclasses become frozen keyword-only dataclasses."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
+
+
+def param(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    kind: Kind | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    log: bool = False,
+    choices: tuple[Any, ...] = (),
+    phase: Literal["prepare", "apply"] = "prepare",
+    searchable: bool = True,
+) -> Any:
+    """Declare a parameter; without a default the run file must give it."""
+    mark = {
+        "help": help, "kind": kind, "low": low, "high": high, "log": log,
+        "choices": choices, "phase": phase, "searchable": searchable,
+    }  # fmt: skip
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata={_MARK: mark})
+    return dataclasses.field(default=default, metadata={_MARK: mark})
+
+
+@cache
+def declared(params: type[Params]) -> tuple[Param, ...]:
+    """The parameters of a declaration, in order of declaration."""
+    if not dataclasses.is_dataclass(params):
+        return ()
+    hints = get_type_hints(params)
+    return tuple(_declare(field, hints[field.name]) for field in dataclasses.fields(params))
+
+
+def _declare(field: dataclasses.Field[Any], hint: object) -> Param:
+    mark: Mapping[str, Any] = field.metadata[_MARK]
+    required = field.default is dataclasses.MISSING
+    rest = {k: v for k, v in mark.items() if k != "kind"}
+    return Param(
+        name=field.name,
+        kind=mark["kind"] or _kind(hint),
+        default=None if required else field.default,
+        required=required,
+        **rest,
+    )
+
+
+def _kind(hint: object) -> Kind:
+    names: dict[object, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}
+    for plain, kind in names.items():
+        if hint == plain or hint == (plain | None):  # type: ignore[operator]
+            return kind
+    return "list"

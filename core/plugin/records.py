@@ -1,0 +1,93 @@
+"""What hooks return: small frozen records, readable without importing torch.
+
+Every record names its code by a dotted string (`"package.module:attribute"`), imported on first
+use and called as `attribute(params)`. Plugins import this module and the standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stillhouse.core.plugin.params import Params
+
+API = 1
+"""The contract's version; the host accepts records that carry this number."""
+
+Changes = Literal["teachers", "student", "data", "loss terms", "form", "policy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Fields every kind shares. `extra` names the optional requirement the code needs."""
+
+    name: str
+    summary: str
+    build: str
+    params: type[Params] = Params
+    extra: str | None = None
+    api: int = API
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodInfo(Record):
+    """A compression method: `build` is a final subclass of `core.evaluate.Method`.
+
+    `needs` must be available when it runs; `leaves` is available afterwards; `spends` is used up
+    (so whatever leaves it goes before). `speeds_up` lists targets where a gain was measured.
+    """
+
+    changes: Changes
+    needs: frozenset[str] = frozenset()
+    leaves: frozenset[str] = frozenset()
+    spends: frozenset[str] = frozenset()
+    speeds_up: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo(Record):
+    """A model family: `build` is a final subclass of `core.evaluate.ModelFamily`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo(Record):
+    """A task: `build(params)` returns a `core.evaluate.Task`."""
+
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceInfo(Record):
+    """A search space: `build` names a YAML resource, `"package:file.yaml"`; never code."""
+
+    family: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetInfo(Record):
+    """A runtime on a device: `build` is a final subclass of `core.measure.Target`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerInfo(Record):
+    """A search sampler: `build` is a final subclass of `core.search.Sampler`."""
+
+    objectives: Literal["one", "several"] = "several"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReporterInfo(Record):
+    """Writes something from a finished run: `build(params)` is callable with a `RunSummary`."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who supplied a record: distribution, version and entry point, for attribution."""
+
+    distribution: str
+    version: str
+    entry_point: str
+    hooks: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"

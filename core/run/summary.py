@@ -1,0 +1,107 @@
+"""What a finished run says about itself: the one record that results and reports are made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One line of the closing table. `role` is teacher, found, scratch, scaled or finalist."""
+
+    role: str
+    label: str
+    structure: Mapping[str, Any]
+    test: Mapping[str, float]
+    validation: Mapping[str, float]
+    parameters: int
+    size_bytes: int
+    macs: int
+    memory_bytes: int
+    latency_ms: float
+    p95_ms: float
+    updates: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line of the ledger: a candidate, its known costs and its measured quality."""
+
+    number: int
+    key: str
+    configuration: Mapping[str, Any]
+    costs: Mapping[str, float]
+    values: Mapping[str, float]
+    seconds: float
+    on_front: bool = False
+
+
+@dataclass(frozen=True)
+class LimitLine:
+    """A limit as it was applied: `text` is what the user wrote, `bound` the absolute number."""
+
+    cost: str
+    relation: str
+    bound: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was measured on the exported artefact of the model that is returned."""
+
+    artefact: str
+    sha256: str
+    measured: Mapping[str, float]
+    limits: Sequence[LimitLine]
+    max_difference: float
+    exporter: str
+    machine: Mapping[str, Any]
+    date: str
+    dropped: Sequence[Mapping[str, Any]] = ()
+    """Finalists that broke a limit when measured: configuration, cost, bound, measured."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Everything the report shows. Saved as `summary.json`; holds no tensors and no paths."""
+
+    name: str
+    task: str
+    objectives: Sequence[Mapping[str, Any]]
+    limits: Sequence[LimitLine]
+    sampler: str
+    seed: int
+    space_size: str
+    evaluations: Sequence[Evaluation]
+    latency_pairs: Sequence[Mapping[str, Any]]
+    """Predicted against measured: `{"predicted_ms", "measured_ms", "label", "held_out"}`."""
+    predictor: Mapping[str, float]
+    rows: Sequence[ModelRow]
+    full: Mapping[str, Any]
+    """The full configuration of the space, e.g. width 96, depth 6, heads [6, ...]."""
+    found: Mapping[str, Any]
+    """The chosen configuration, same keys as `full`."""
+    certificate: Certificate
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds each stage of the run took."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False)
+
+    @staticmethod
+    def from_json(text: str) -> RunSummary:
+        """Rebuild from `summary.json`; raises KeyError or TypeError on foreign content."""
+        raw = json.loads(text)
+        raw["rows"] = [ModelRow(**row) for row in raw["rows"]]
+        raw["evaluations"] = [Evaluation(**line) for line in raw["evaluations"]]
+        raw["limits"] = [LimitLine(**line) for line in raw["limits"]]
+        certificate = raw["certificate"]
+        certificate["limits"] = [LimitLine(**line) for line in certificate["limits"]]
+        raw["certificate"] = Certificate(**certificate)
+        return RunSummary(**raw)

@@ -1,0 +1,79 @@
+"""The contract of a sampler: ask for candidates, be told their values."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.space import Space
+
+Codes = NDArray[np.float64]
+"""Canonical codes of candidates, shape (candidates, space.width); -1 where inactive."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A value to optimise, by name; internally everything is minimised (`sign` * value)."""
+
+    name: str
+    maximize: bool
+
+    @property
+    def sign(self) -> float:
+        return -1.0 if self.maximize else 1.0
+
+
+class Costs(ABC):
+    """Known costs of candidates, and the limits on them. No candidate is evaluated for this."""
+
+    @abstractmethod
+    def table(self, codes: Codes) -> Mapping[str, NDArray[np.float64]]:
+        """Every known cost by name, each (candidates,)."""
+
+    @abstractmethod
+    def violation(self, codes: Codes) -> NDArray[np.float64]:
+        """Sum of relative excesses over the limits, (candidates,); 0 means every limit is met."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a sampler is built with. `feasible` is a few known feasible codes (may be empty)."""
+
+    space: Space
+    costs: Costs
+    objectives: Sequence[Objective]
+    seed: int
+    feasible: Codes
+
+
+class Sampler(ABC):
+    """Final in a plugin; built as `build(params, problem)`.
+
+    The engine replays asks and tells from the ledger after an interruption, so a sampler must be
+    a pure function of its problem and of what it was told.
+    """
+
+    @abstractmethod
+    def ask(self, count: int) -> Codes:
+        """Up to `count` new, distinct candidates that meet the limits and were not told before.
+
+        Fewer (or none) when the feasible part of the space is exhausted. Must always return:
+        every inner loop is bounded.
+        """
+
+    @abstractmethod
+    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+        """Results, (candidates, objectives) in the objectives' order and own direction.
+
+        A failed evaluation is told as NaN and never proposed again.
+        """
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar or array as plain Python for JSON."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
