@@ -11,8 +11,10 @@ from stillhouse.core.evaluate.family import ModelFamily as ModelFamily
 from stillhouse.core.evaluate.method import Artefact as Artefact
 from stillhouse.core.evaluate.method import Choice as Choice
 from stillhouse.core.evaluate.method import Method as Method
+from stillhouse.core.evaluate.state import LAST as LAST
 from stillhouse.core.evaluate.state import LossTerm as LossTerm
 from stillhouse.core.evaluate.state import Policy as Policy
+from stillhouse.core.evaluate.state import Rebuild as Rebuild
 from stillhouse.core.evaluate.state import State as State
 from stillhouse.core.evaluate.state import Student as Student
 from stillhouse.core.evaluate.task import Classification as Classification

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from stillhouse.core.evaluate.family import ModelFamily
     from stillhouse.core.evaluate.state import Structure
     from stillhouse.core.evaluate.task import Task
+    from stillhouse.core.space import Space
 
 
 class Progress(Protocol):
@@ -42,7 +43,8 @@ class Context:
 
     `family` and `full` are the student's model family and the structure it starts from (the
     teacher's, unless a method says otherwise). `checkpoints` is a folder that survives a kill, or
-    None. `fidelity` is the share of the full budget `apply` may spend.
+    None. `fidelity` is the share of the full budget `apply` may spend. `spaces` holds the search
+    space that each method opened, by method name.
     """
 
     task: Task
@@ -54,6 +56,7 @@ class Context:
     fidelity: float = 1.0
     checkpoints: Path | None = None
     progress: Progress = Silent()
+    spaces: Mapping[str, Space] = field(default_factory=dict)
 
     def seed(self, *labels: object) -> int:
         """A 63-bit seed that depends on the run's seed and the labels alone."""

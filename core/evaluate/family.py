@@ -57,6 +57,13 @@ class ModelFamily(ABC):
         """A plain network with fresh weights drawn from `generator`; never reads files."""
 
     @abstractmethod
+    def subnet(self, full: Structure, configuration: Mapping[str, Any]) -> Structure:
+        """The structure of one configuration: its genes, and from `full` what no gene decides.
+
+        A configuration may be larger than `full`; UserError when a gene is missing or unknown.
+        """
+
+    @abstractmethod
     def taps(self, structure: Structure) -> dict[str, int]:
         """Module names worth tapping, in order of depth, each with its feature width."""
 

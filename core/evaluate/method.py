@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.evaluate.context import Context
-from stillhouse.core.evaluate.state import State
+from stillhouse.core.evaluate.state import State, Student
 from stillhouse.core.plugin.params import Params
 
 if TYPE_CHECKING:
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """What `prepare` leaves: named tensors and a JSON-able record. Stored as safetensors + JSON."""
+    """What `prepare` leaves: named tensors and a JSON-able record. Stored as safetensors + JSON.
+
+    `memo` is never stored: a method keeps there what it rebuilds from the rest and would rather
+    not rebuild for every candidate.
+    """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,29 @@ class Method(ABC):
     def sheet(self, sheet: OperatorSheet, columns: Columns, context: Context) -> OperatorSheet:
         """Write this method's effect on costs, for all candidates at once.
 
-        `columns` are the method's genes and searched parameters as arrays over candidates. The
-        default leaves the sheet as it is.
+        `columns` holds the method's genes and all its parameters as arrays over candidates (fixed
+        parameters are constant). The default leaves the sheet as it is.
         """
         return sheet
+
+    def skeleton(
+        self, student: Student | None, choice: Choice, context: Context
+    ) -> Student | None:
+        """What `apply` would make of a student, in shape and form only, with any weights.
+
+        Latency and size depend on nothing else, so subnets are measured before anything is
+        trained. A method that changes shape or form must implement it; the default changes
+        nothing.
+        """
+        return student
+
+    def rebuild(self, skeleton: nn.Module, record: Mapping[str, Any]) -> nn.Module:
+        """Give a freshly built skeleton the form that `apply` gave the student, without weights.
+
+        Called by `stillhouse.core.load` in a process that trains nothing, for each `Rebuild` the
+        student carries, in order; the saved weights are loaded afterwards.
+        """
+        return skeleton
 
     def proxy(self, columns: Columns, artefact: Artefact) -> np.ndarray | None:
         """A free, vectorised stand-in for quality (higher is better), or None."""

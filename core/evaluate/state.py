@@ -15,30 +15,47 @@ Structure = Mapping[str, Any]
 """JSON-able description from which a family rebuilds a skeleton."""
 
 
+@dataclass(frozen=True)
+class Rebuild:
+    """A change of form to repeat when the model is loaded: method name and JSON-able record."""
+
+    method: str
+    record: Structure
+
+
+LAST = "last"
+"""Student tap of a `LossTerm`: the last of the family's taps that is active."""
+
+
 @dataclass(frozen=True, eq=False)
 class Student:
     """The model being shaped.
 
     `module` is in eval mode and is never changed in place by a method; `updates` counts the
-    optimiser steps its weights have received; `form` is `"torch"`, or `"onnx"` once a method has
-    left the exported graph, from where on the target's runtime evaluates.
+    optimiser steps its weights have received; `rebuilds` are the changes of form that loading
+    repeats on a fresh skeleton.
     """
 
     family: str
     structure: Structure
     module: nn.Module
     updates: int = 0
-    form: str = "torch"
+    rebuilds: tuple[Rebuild, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class LossTerm:
-    """One addend of the training loss, spent by whichever method trains next.
+    """One addend of the training loss, for every method that trains after it.
+
+    `name` says all that decides the term's value (`"soft-labels(temperature=4)"`): checkpoints
+    of a training run are told apart by it.
 
     `value(student, teachers, batch)` is a scalar, mean over the batch. `student_taps` and
-    `teacher_taps` (by teacher name) are the module names whose features it reads. `adapter`, if
-    any, is built as `adapter(student_widths)` (tap name to width), trained beside the student,
-    passed back as the fourth argument, and dropped afterwards: it never reaches the export.
+    `teacher_taps` (by teacher name) are the module names whose features it reads; the student tap
+    `LAST` stands for the last tap of the network, or of the subnet, in use. `teachers` names
+    those whose logits are read as well. `adapter`, if any, is built as `adapter(student_widths)`
+    (tap name to width), trained beside the student, passed back as the fourth argument, and
+    dropped afterwards: it never reaches the export.
     """
 
     name: str

@@ -10,10 +10,20 @@ A parameter is either fixed in a run file (`temperature: 2`) or searched
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, dataclass_transform, get_type_hints
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Literal,
+    NoReturn,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 Kind = Literal["bool", "int", "float", "str", "path", "space", "list"]
 _MARK = "stillhouse.param"
@@ -65,7 +75,7 @@ class Param:
             below = self.low is not None and value < self.low
             above = self.high is not None and value > self.high
             if below or above or value != value:
-                return f"expected {self.bounds()}, got {value!r}"
+                return f"expected {self.bounds() or expected}, got {value!r}"
         return None
 
 
@@ -130,6 +140,8 @@ def declared(params: type[Params]) -> tuple[Param, ...]:
 
 
 def _declare(field: dataclasses.Field[Any], hint: object) -> Param:
+    if _MARK not in field.metadata:
+        raise TypeError(f"parameter '{field.name}' is declared without param(...)")
     mark: Mapping[str, Any] = field.metadata[_MARK]
     required = field.default is dataclasses.MISSING
     rest = {k: v for k, v in mark.items() if k != "kind"}
@@ -143,8 +155,23 @@ def _declare(field: dataclasses.Field[Any], hint: object) -> Param:
 
 
 def _kind(hint: object) -> Kind:
-    names: dict[object, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}
-    for plain, kind in names.items():
-        if hint == plain or hint == (plain | None):  # type: ignore[operator]
-            return kind
-    return "list"
+    """The kind a type hint stands for; `x | None` counts as `x`, a `Literal` as its values' type.
+
+    Raises TypeError for a hint that stands for none: such a parameter says `kind=` itself.
+    """
+    if get_origin(hint) in (Union, UnionType):
+        rest = [part for part in get_args(hint) if part is not NoneType]
+        return _kind(rest[0]) if len(rest) == 1 else _unclear(hint)
+    if get_origin(hint) is Literal:
+        kinds = {type(value) for value in get_args(hint)}
+        return _kind(kinds.pop()) if len(kinds) == 1 else _unclear(hint)
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    return "list" if (get_origin(hint) or hint) in (list, tuple, Sequence) else _unclear(hint)
+
+
+def _unclear(hint: object) -> NoReturn:
+    raise TypeError(f"no parameter kind for the type {hint}: say param(..., kind=...)")
+
+
+_PLAIN: dict[object, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}

@@ -34,13 +34,15 @@ class MethodInfo(Record):
     """A compression method: `build` is a final subclass of `core.evaluate.Method`.
 
     `needs` must be available when it runs; `leaves` is available afterwards; `spends` is used up
-    (so whatever leaves it goes before). `speeds_up` lists targets where a gain was measured.
+    (so whatever leaves it goes before). `prepares` is true when it has a slow half to memoise.
+    `speeds_up` lists targets where a gain was measured.
     """
 
     changes: Changes
     needs: frozenset[str] = frozenset()
     leaves: frozenset[str] = frozenset()
     spends: frozenset[str] = frozenset()
+    prepares: bool = False
     speeds_up: frozenset[str] = frozenset()
 
 

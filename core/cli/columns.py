@@ -1,0 +1,37 @@
+"""Text in columns: one aligned line a row, and under it a wrapped note."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells under the header's columns, and a note for the line below them."""
+
+    cells: tuple[str, ...]
+    note: str = ""
+
+
+def columns(header: Sequence[str], rows: Sequence[Row], *, width: int) -> Iterator[str]:
+    """Lines of the table. Cells are never cut or wrapped; notes are wrapped at `width`."""
+    lines = [tuple(header), *(row.cells for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    yield _aligned(tuple(header), widths)
+    for row in rows:
+        yield _aligned(row.cells, widths)
+        indent = " " * (widths[0] + 2)
+        yield from textwrap.wrap(
+            row.note,
+            width,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+def _aligned(cells: tuple[str, ...], widths: Sequence[int]) -> str:
+    return "  ".join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)).rstrip()

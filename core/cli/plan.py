@@ -1,0 +1,32 @@
+"""`stillhouse plan`: say what a run would do, without torch and without doing it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stillhouse.core.cli.search import add_override_arguments
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "plan",
+        help="check a run file and show what it would do",
+        description="Validate a run file, order its recipe and size its search space.",
+    )
+    parser.add_argument("run_file", type=Path, metavar="RUN_FILE")
+    add_override_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan."""
+    from stillhouse.core.config.runfile import load
+    from stillhouse.core.plan import describe, make_plan
+    from stillhouse.core.plugin import Catalogue
+
+    catalogue = Catalogue.discover()
+    run_file = load(args.run_file, catalogue, sets=args.sets, limits=args.limits)
+    print(describe(make_plan(run_file, catalogue)))
+    return 0

@@ -1,0 +1,165 @@
+"""`stillhouse plugins`: what is installed, who supplies it, how it fares, what it can be told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stillhouse.core.cli.columns import Row, columns
+from stillhouse.core.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from stillhouse.core.plugin import Catalogue, Param, PluginStatus, Record, RecordKind
+
+# Spelt out here, so that building the parser imports no plugin machinery; a test compares.
+KINDS: Final = ("method", "model", "task", "space", "target", "sampler", "reporter")
+_HEADER: Final = ("KIND", "NAME", "SUPPLIED BY", "STATUS", "SPEEDS UP")
+_PARAMETERS: Final = ("PARAMETER", "TYPE", "DEFAULT", "BOUNDS", "SEARCH", "PHASE")
+_JSON: Final = "print JSON"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `plugins` and `plugins show` to the command line."""
+    what = "list methods, models, tasks, search spaces, targets, samplers and reporters"
+    parser = subparsers.add_parser("plugins", help=what, description=what)
+    parser.add_argument("--json", action="store_true", help=_JSON)
+    parser.set_defaults(run=run, show=None, kind=None)
+    about = "describe one plugin and its parameters"
+    commands = parser.add_subparsers(metavar="[show NAME]")
+    show = commands.add_parser("show", help=about, description=about)
+    show.add_argument("show", metavar="NAME", help="a name from `stillhouse plugins`")
+    show.add_argument("--kind", choices=KINDS, help="where one name is of several kinds")
+    show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_JSON)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list, or one plugin when `args.show` names it.
+
+    Raises UserError for an unknown name, PluginError for a plugin that fails when shown.
+    """
+    from stillhouse.core.plugin import Catalogue
+
+    catalogue = Catalogue.discover()
+    if args.show is None:
+        _list(catalogue.statuses(), as_json=args.json)
+    else:
+        _show(catalogue, args.show, args.kind, as_json=args.json)
+    return 0
+
+
+def _list(statuses: Iterable[PluginStatus], *, as_json: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        print(json.dumps([asdict(status) for status in statuses], indent=2))
+    else:
+        rows = [_status_row(status) for status in statuses]
+        print("\n".join(columns(_HEADER, rows, width=_width())))
+
+
+def _status_row(status: PluginStatus) -> Row:
+    word, _, why = status.status.partition(": ")
+    supplier = f"{status.distribution} {status.version}"
+    return Row((status.kind, status.name, supplier, word, status.gain), status.summary or why)
+
+
+def _show(catalogue: Catalogue, name: str, kind: RecordKind | None, *, as_json: bool) -> None:
+    found = [_described(catalogue, k, name) for k in _kinds_of(catalogue, name, kind)]
+    if as_json:
+        print(json.dumps(found, indent=2, default=str))
+    else:
+        print("\n\n".join("\n".join(_page(description)) for description in found))
+
+
+def _kinds_of(
+    catalogue: Catalogue, name: str, kind: RecordKind | None
+) -> tuple[RecordKind, ...]:
+    """The kinds that have this name. With `--kind`, that one: the catalogue explains a refusal."""
+    if kind is not None:
+        return (kind,)
+    from stillhouse.core import plugin
+
+    offered = {(s.kind, s.name) for s in catalogue.offers()}
+    kinds = tuple(k for k in plugin.KINDS if (k, name) in offered)
+    if not kinds:
+        hint = nearest(name, {n for _, n in offered})
+        raise UserError(f"no plugin is called '{name}'{hint} (list them: stillhouse plugins)")
+    return kinds
+
+
+def _described(catalogue: Catalogue, kind: RecordKind, name: str) -> dict[str, Any]:
+    from stillhouse.core.plugin import declared
+
+    record, supplier = catalogue.record(kind, name), catalogue.provenance(kind, name)
+    return {
+        "kind": kind,
+        "name": name,
+        "summary": record.summary,
+        "supplied by": str(supplier),
+        "entry point": supplier.entry_point,
+        "code": record.build,
+        **_particulars(record),
+        "parameters": [_parameter(param) for param in declared(record.params)],
+    }
+
+
+def _particulars(record: Record) -> dict[str, Any]:
+    """The fields that only this kind of record has, and the extra where one is needed."""
+    from dataclasses import fields
+
+    from stillhouse.core.plugin import Record
+
+    shared = {field.name for field in fields(Record)} - ({"extra"} if record.extra else set())
+    own = {f.name: getattr(record, f.name) for f in fields(record) if f.name not in shared}
+    return {
+        name.replace("_", " "): sorted(value) if isinstance(value, frozenset) else value
+        for name, value in own.items()
+    }
+
+
+def _parameter(param: Param) -> dict[str, Any]:
+    return {
+        "name": param.name,
+        "type": param.kind,
+        "required": param.required,
+        "default": param.default,
+        "bounds": param.bounds(),
+        "searchable": param.searchable,
+        "log": param.log,
+        "phase": param.phase,
+        "help": param.help,
+    }
+
+
+def _page(description: Mapping[str, Any]) -> Iterator[str]:
+    facts = {k: v for k, v in description.items() if k not in ("kind", "name", "parameters")}
+    yield f"{description['kind']} {description['name']}"
+    for label, value in facts.items():
+        text = ", ".join(value) if isinstance(value, list) else str(value)
+        yield f"  {label:<12}  {text or '-'}"
+    yield ""
+    rows = [_parameter_row(p, description["kind"]) for p in description["parameters"]]
+    yield from columns(_PARAMETERS, rows, width=_width()) if rows else ["No parameters."]
+
+
+def _parameter_row(param: Mapping[str, Any], kind: str) -> Row:
+    search = ("log" if param["log"] else "yes") if param["searchable"] else "no"
+    phase = param["phase"] if kind == "method" else "-"
+    cells = (param["name"], param["type"], _default(param), param["bounds"] or "-", search, phase)
+    return Row(cells, param["help"])
+
+
+def _default(param: Mapping[str, Any]) -> str:
+    value = param["default"]
+    if param["required"]:
+        return "required"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "-" if value is None or value in ("", ()) else str(value)
+
+
+def _width() -> int:
+    return min(max(shutil.get_terminal_size().columns, 40), 100)

@@ -1,0 +1,41 @@
+"""`stillhouse report`: write the reports of a finished run again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stillhouse.core.errors import RunDirectoryError
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write the reports of a finished run again",
+        description="Write report.html, results.csv and pareto.json from summary.json.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render from the stored summary; trains and measures nothing."""
+    from stillhouse.core.plugin import Catalogue
+    from stillhouse.core.run.directory import RunDirectory
+    from stillhouse.core.run.reporting import write_reports
+    from stillhouse.core.run.summary import RunSummary
+
+    directory = RunDirectory.existing(args.folder)
+    try:
+        summary = RunSummary.from_json(directory.summary.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunDirectoryError(
+            f"{directory.summary}: expected a finished run, found none; "
+            f"finish it with: stillhouse search --resume {args.folder}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunDirectoryError(f"{directory.summary}: not a run summary ({error})") from None
+    write_reports(Catalogue.discover(), summary, directory.folder)
+    print(f"report   {directory.folder / 'report.html'}")
+    return 0

@@ -1,0 +1,98 @@
+"""`stillhouse search`: run a search, or continue one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stillhouse.core.errors import UserError
+
+if TYPE_CHECKING:
+    from stillhouse.core.run.directory import RunDirectory
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "search",
+        help="search for the smallest, fastest model that meets the limits",
+        description="Run the search of a run file, or continue an interrupted one.",
+    )
+    parser.add_argument("run_file", nargs="?", type=Path, metavar="RUN_FILE")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory (runs/NAME)")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="continue the run in DIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace a run found in DIR")
+    add_override_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--set` and `--limit`, shared by the commands that read a run file."""
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="sets",
+        help="override a key of the run file, e.g. --set recipe.supernet.epochs=5",
+    )  # fmt: skip
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="LIMIT", dest="limits",
+        help='add or replace a limit, e.g. --limit "latency_ms <= 2"',
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan first (no torch), then execute."""
+    from stillhouse.core.config.runfile import load
+    from stillhouse.core.plan import make_plan
+    from stillhouse.core.plugin import Catalogue
+    from stillhouse.core.run.directory import RunDirectory
+
+    _check_arguments(args)
+    catalogue = Catalogue.discover()
+    if args.resume:
+        directory = RunDirectory.existing(args.resume)
+        plan = make_plan(load(directory.run_file, catalogue), catalogue)
+    else:
+        run_file = load(args.run_file, catalogue, sets=args.sets, limits=args.limits)
+        plan = make_plan(run_file, catalogue)
+        folder = args.out or Path("runs") / run_file.name
+        directory = RunDirectory.create(folder, run_file.to_yaml(), overwrite=args.overwrite)
+    return _execute(plan, catalogue, directory)
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    if args.resume and (args.run_file or args.sets or args.limits or args.out):
+        raise UserError(
+            "--resume DIR continues the run stored in DIR as it is; it takes no run file, "
+            "--out, --set or --limit"
+        )
+    if not args.resume and not args.run_file:
+        raise UserError(
+            "expected a run file: stillhouse search RUN_FILE (write one with: stillhouse init)"
+        )
+
+
+def _execute(plan: object, catalogue: object, directory: RunDirectory) -> int:
+    from rich.console import Console
+
+    from stillhouse.core.cli.progress import bars
+    from stillhouse.core.report.tables import closing_table
+    from stillhouse.core.run.engine import execute
+
+    console = Console()
+    try:
+        with directory, bars() as progress:
+            summary = execute(plan, catalogue, directory, progress)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; nothing is lost. Continue with: "
+            f"stillhouse search --resume {directory.folder}",
+            file=sys.stderr,
+        )
+        return 130
+    console.print(closing_table(summary))
+    for note in summary.notes:
+        console.print(f"note: {note}", markup=False)
+    console.print(f"model    {directory.best}", markup=False)
+    console.print(f"report   {directory.folder / 'report.html'}", markup=False)
+    return 0

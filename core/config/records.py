@@ -1,0 +1,101 @@
+"""What a run file says, as frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.plugin.records import Record
+
+PluginKind = Literal["method", "model", "task", "space", "target", "sampler", "reporter"]
+
+
+class Plugins(Protocol):
+    """What a run file needs of the catalogue: names, and records with their declarations."""
+
+    def names(self, kind: PluginKind) -> tuple[str, ...]: ...
+    def record(self, kind: PluginKind, name: str) -> Record: ...
+
+
+@dataclass(frozen=True)
+class SearchRange:
+    """What a searched parameter may be: `low` to `high` (inclusive), or one of `choices`.
+
+    Whole numbers in `low` and `high` mean whole numbers in between.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As it is written in a run file."""
+        if self.choices:
+            return {"choices": list(self.choices)}
+        return {"low": self.low, "high": self.high, "log": self.log}
+
+
+@dataclass(frozen=True)
+class PluginUse:
+    """A plugin named in a run file, with its whole parameter set.
+
+    `fixed` holds every declared parameter that is not in `searched`, defaults filled in; paths are
+    absolute. `line` is where it stands, 0 when an option or a default put it there.
+    """
+
+    name: str
+    kind: PluginKind
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    searched: Mapping[str, SearchRange] = field(default_factory=dict)
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit on a known cost as the user wrote it.
+
+    `value` is absolute in the unit the cost's name carries, or, when `relative`, in percent of the
+    teacher's cost. `text` is the limit in normal form: `"<= 0.2"`, `"<= 10%"`.
+    """
+
+    cost: str
+    relation: Literal["<=", ">="]
+    value: float
+    relative: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class TeacherSection:
+    """The teacher's model family and how it is trained."""
+
+    model: PluginUse
+    training: TeacherTraining
+
+
+@dataclass(frozen=True)
+class SearchSection:
+    """Objectives, limits and the search's settings (see `SearchSettings`)."""
+
+    maximize: tuple[str, ...]
+    minimize: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    sampler: PluginUse
+    evaluations: int
+    batch: int
+    fidelity: float
+    finalists: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TargetSection:
+    """The runtime and how it is profiled (see `TargetSettings`); `device` is an absolute path."""
+
+    runtime: PluginUse
+    profile: int
+    repeats: int
+    device: str | None

@@ -1,0 +1,51 @@
+"""Engine-level settings of a run file, declared like any plugin's parameters."""
+
+from __future__ import annotations
+
+from stillhouse.core.plugin.params import Params, param
+
+
+class SearchSettings(Params):
+    """How long and how the search runs."""
+
+    evaluations: int = param(200, low=1, searchable=False, help="candidates to evaluate in all")
+    batch: int = param(10, low=1, searchable=False, help="candidates proposed at a time")
+    fidelity: float = param(
+        0.0,
+        low=0.0,
+        high=1.0,
+        searchable=False,
+        help="share of the full training budget methods may spend on each candidate",
+    )
+    finalists: int = param(
+        3, low=1, searchable=False, help="candidates exported and measured at the end"
+    )
+    seed: int = param(0, low=0, searchable=False, help="the one seed of the run")
+
+
+class TargetSettings(Params):
+    """How the device is profiled and measured, whatever the runtime."""
+
+    profile: int = param(
+        40, low=0, searchable=False, help="networks measured to fit the latency model"
+    )
+    repeats: int = param(200, low=1, searchable=False, help="timed runs per measurement")
+    device: str | None = param(
+        None,
+        kind="path",
+        searchable=False,
+        help="device file that keeps measurements; without it, one in the user's cache",
+    )
+
+
+class TrainSection(Params):
+    """Where and in which precision training runs."""
+
+    device: str = param("cpu", searchable=False, help="torch device, for example cpu or cuda:0")
+    precision: str = param(
+        "float32",
+        choices=("float32", "bfloat16", "float16"),
+        searchable=False,
+        help="arithmetic of the training loop",
+    )
+    threads: int = param(0, low=0, searchable=False, help="CPU threads; 0 takes all")

@@ -1,0 +1,115 @@
+"""Limits on known costs: absolute bounds, and by how much candidates exceed them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.errors import UserError, nearest
+
+Relation = Literal["<=", ">="]
+Table = Mapping[str, NDArray[np.float64]]
+"""Known costs by name, each (candidates,)."""
+
+COST_NAMES: Final = (
+    "parameters",
+    "macs",
+    "size_bytes",
+    "size_kb",
+    "size_mb",
+    "memory_kb",
+    "latency_ms",
+)
+"""Costs a limit may name; a kilobyte is 1000 bytes."""
+
+_BYTES: Final[Mapping[str, float]] = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An absolute bound on one cost; `<=` and `>=` both include the bound."""
+
+    cost: str
+    relation: Relation
+    bound: float
+
+    def excess(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Relative excess over the bound, (candidates,): 0 where met, infinite where not finite.
+
+        Relative to the bound's magnitude, or absolute when the bound is 0.
+        """
+        with np.errstate(invalid="ignore", over="ignore"):
+            over = values - self.bound if self.relation == "<=" else self.bound - values
+            relative = np.maximum(over, 0.0) / (abs(self.bound) or 1.0)
+        return np.where(np.isfinite(values), relative, np.inf)
+
+    def __str__(self) -> str:
+        return f"{self.cost} {self.relation} {self.bound:.6g}"
+
+
+def resolve(
+    cost: str,
+    relation: Relation,
+    value: float,
+    relative: bool,
+    teacher_costs: Mapping[str, float],
+) -> Limit:
+    """Make a limit absolute; a `relative` value is in percent of the teacher's cost.
+
+    Raises `UserError` for an unknown cost, a bound that is not finite, or a relative limit on a
+    cost that is not known for the teacher.
+    """
+    if cost not in COST_NAMES:
+        raise UserError(
+            f"limits: expected one of {', '.join(COST_NAMES)}; got '{cost}'"
+            f"{nearest(cost, COST_NAMES)}"
+        )
+    bound = value / 100.0 * _of_teacher(cost, teacher_costs) if relative else float(value)
+    if not math.isfinite(bound):
+        raise UserError(f"limits: {cost}: expected a finite bound, got {bound}")
+    return Limit(cost, relation, bound)
+
+
+def _of_teacher(cost: str, teacher_costs: Mapping[str, float]) -> float:
+    table = {name: np.array([value]) for name, value in teacher_costs.items()}
+    if cost not in table and not (cost in _BYTES and _BYTES.keys() & table.keys()):
+        raise UserError(
+            f"limits: {cost}: a percentage needs the teacher's {cost}, which is not known "
+            f"(known: {', '.join(sorted(table)) or 'nothing'}); give an absolute bound"
+        )
+    return float(column(table, cost)[0])
+
+
+def column(table: Table, cost: str) -> NDArray[np.float64]:
+    """One cost of every candidate, converting between `size_bytes`, `size_kb` and `size_mb`.
+
+    Raises `UserError` when the table holds neither the cost nor a size it follows from.
+    """
+    if cost in table:
+        return table[cost]
+    if cost in _BYTES:
+        for unit, size_bytes in _BYTES.items():
+            if unit in table:
+                return table[unit] * (size_bytes / _BYTES[cost])
+    raise UserError(
+        f"limits: nothing computes '{cost}' for this recipe{nearest(cost, table)} "
+        f"(known costs: {', '.join(sorted(table)) or 'none'})"
+    )
+
+
+def excesses(table: Table, limits: Sequence[Limit]) -> NDArray[np.float64]:
+    """Relative excess over each limit, (limits, candidates)."""
+    count = len(next(iter(table.values()))) if table else 0
+    rows = [limit.excess(column(table, limit.cost)) for limit in limits]
+    return np.stack(rows) if rows else np.zeros((0, count))
+
+
+def violation(table: Table, limits: Sequence[Limit]) -> NDArray[np.float64]:
+    """Sum of relative excesses over the limits, (candidates,); 0 means every limit is met."""
+    total: NDArray[np.float64] = excesses(table, limits).sum(axis=0)
+    return total

@@ -1,0 +1,71 @@
+"""Known costs of a recipe's candidates: everything a limit can name, from the sheet alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.cost import terms
+from stillhouse.core.cost.latency import LatencyModel, SizeModel
+from stillhouse.core.cost.limits import Limit, violation
+from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.search.sampler import Codes, Costs
+
+Table = Mapping[str, NDArray[np.float64]]
+
+
+def counted(sheet: OperatorSheet) -> dict[str, NDArray[np.float64]]:
+    """Costs that need no measurement. `size_bytes` is a lower bound: the weights alone."""
+    weights = terms.weight_bytes(sheet)
+    return {
+        "parameters": terms.parameters(sheet),
+        "macs": terms.macs(sheet),
+        "memory_kb": terms.peak_activation_bytes(sheet) / 1e3,
+        **sizes(weights),
+    }
+
+
+def sizes(size_bytes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """One size in the three units a limit may use (1 kB = 1,000 bytes)."""
+    return {"size_bytes": size_bytes, "size_kb": size_bytes / 1e3, "size_mb": size_bytes / 1e6}
+
+
+@final
+class RecipeCosts(Costs):
+    """Costs through the operator sheet, with a latency and a file-size model once fitted.
+
+    Limits on predicted costs are tightened by the model's margin, so that a candidate that passes
+    here rarely fails when it is measured.
+    """
+
+    def __init__(
+        self,
+        sheet_of: Callable[[Codes], OperatorSheet],
+        limits: Sequence[Limit] = (),
+        latency: LatencyModel | None = None,
+        size: SizeModel | None = None,
+    ) -> None:
+        self._sheet_of, self.limits = sheet_of, tuple(limits)
+        self._latency, self._size = latency, size
+
+    def table(self, codes: Codes) -> Table:
+        sheet = self._sheet_of(codes)
+        table = counted(sheet)
+        if self._size:
+            table.update(sizes(self._size.predict(sheet)))
+        if self._latency:
+            table["latency_ms"] = self._latency.predict(sheet)
+        return table
+
+    def violation(self, codes: Codes) -> NDArray[np.float64]:
+        return violation(self._pessimistic(self.table(codes)), self.limits)
+
+    def _pessimistic(self, table: Table) -> Table:
+        if not self._latency:
+            return table
+        wide = dict(table)
+        wide["latency_ms"] = wide["latency_ms"] * (1 + self._latency.margin)
+        return wide

@@ -1,0 +1,81 @@
+"""Artefacts on disk under the hash of all they depend on, written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, final
+
+from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core.evaluate.method import Artefact
+
+
+def fingerprint(*parts: Any) -> str:
+    """32 hex digits that depend on the parts' canonical JSON alone."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@final
+class ArtefactStore:
+    """A folder of artefacts, each a sub-folder `label-key` with safetensors and JSON.
+
+    An artefact is either there whole or not at all: it is written beside and renamed into place.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._open: dict[str, Artefact] = {}
+
+    def memo(self, label: str, key: str, make: Callable[[], Artefact]) -> Artefact:
+        """The artefact stored under `label` and `key`; made, stored and returned if missing."""
+        name = f"{label}-{key}"
+        if name not in self._open:
+            place = self.folder / name
+            if not place.is_dir():
+                self._store(place, make())
+            self._open[name] = _read(place)
+        return self._open[name]
+
+    def has(self, label: str, key: str) -> bool:
+        return (self.folder / f"{label}-{key}").is_dir()
+
+    def _store(self, place: Path, artefact: Artefact) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
+        try:
+            _write(beside, artefact)
+            beside.replace(place)
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            if not place.is_dir():
+                raise
+
+
+def _write(folder: Path, artefact: Artefact) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {name: t.detach().contiguous().clone() for name, t in artefact.tensors.items()}
+    save_file(tensors, folder / "artefact.safetensors")
+    (folder / "artefact.json").write_text(json.dumps(artefact.record, indent=1), "utf-8")
+    for file in folder.iterdir():
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _read(folder: Path) -> Artefact:
+    from safetensors.torch import load_file
+
+    try:
+        record: Mapping[str, Any] = json.loads((folder / "artefact.json").read_text("utf-8"))
+        return Artefact(load_file(folder / "artefact.safetensors"), record)
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(
+            f"{folder}: damaged artefact ({error}); delete the folder and resume, "
+            "it will be made again"
+        ) from error

@@ -1,0 +1,171 @@
+"""Realise a configuration through the recipe, and score what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.errors import PluginError, StillhouseError
+from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
+from stillhouse.core.evaluate.context import Context
+from stillhouse.core.evaluate.data import Split
+from stillhouse.core.evaluate.method import Artefact, Choice, Method
+from stillhouse.core.evaluate.state import State, Student
+from stillhouse.core.plan import Step
+from stillhouse.core.plugin import declared
+from stillhouse.core.search.sampler import Codes
+from stillhouse.core.space import Columns, Space
+
+
+@dataclass(frozen=True, eq=False)
+class BoundStep:
+    """A step with its code; `version` is who supplied it (`"stillhouse 0.1.0"`)."""
+
+    step: Step
+    method: Method
+    version: str
+
+    def choice(self, configuration: Mapping[str, Any]) -> Choice:
+        """The step's share of a joint configuration (`"supernet.width": 48, ...`)."""
+        prefix = f"{self.step.name}."
+        own = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
+        searched = {name: own.pop(name) for name in self.step.searched if name in own}
+        return Choice(self.step.info.params(**{**self.step.fixed, **searched}), own)
+
+
+class CandidateError(PluginError):
+    """One candidate could not be realised; the search records it and goes on."""
+
+
+@contextmanager
+def blamed(bound: BoundStep, half: str, kind: type[PluginError]) -> Iterator[None]:
+    """Attribute whatever a method raises to the plugin that supplied it."""
+    try:
+        yield
+    except StillhouseError as error:
+        if kind is CandidateError and not isinstance(error, CandidateError):
+            raise CandidateError(str(error)) from error
+        raise
+    except Exception as error:
+        raise kind(
+            f"method '{bound.step.name}' ({bound.version}) failed in {half}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+@final
+class Evaluator:
+    """The recipe over one initial state: prepare memoised, apply per candidate."""
+
+    def __init__(
+        self,
+        steps: Sequence[BoundStep],
+        initial: State,
+        context: Context,
+        store: ArtefactStore,
+        origin: str,
+    ) -> None:
+        """`origin` identifies the initial state: data, teacher, seed, precision."""
+        self.steps, self.initial = tuple(steps), initial
+        self.context, self.store, self.origin = context, store, origin
+
+    def realise(self, configuration: Mapping[str, Any], fidelity: float) -> State:
+        """Apply every method in order for one configuration.
+
+        Raises:
+            CandidateError: `apply` failed, so this candidate cannot be had; others may.
+            StillhouseError: `prepare` failed, so no candidate can be had.
+        """
+        state, key = self.initial, self.origin
+        for bound in self.steps:
+            choice = bound.choice(configuration)
+            context = self._context(bound, fidelity, key, choice)
+            with blamed(bound, "prepare", PluginError):
+                artefact = self._prepare(bound, state, choice, context, key)
+            with blamed(bound, "apply", CandidateError):
+                state = bound.method.apply(state, choice, artefact, context)
+            key = fingerprint(key, bound.step.name, bound.version, choice.params, choice.genes)
+        return state
+
+    def skeleton(self, configuration: Mapping[str, Any]) -> Student:
+        """The shape a configuration is realised in, with untrained weights: what is measured."""
+        student: Student | None = None
+        for bound in self.steps:
+            student = bound.method.skeleton(student, bound.choice(configuration), self.context)
+        if student is None:
+            raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
+        return student
+
+    def values(self, state: State, split: Split) -> dict[str, float]:
+        """Every metric of the state's student on a split."""
+        if state.student is None:
+            raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
+        logits = predict(state.student, split, self.context.device)
+        return dict(self.context.task.score(logits, split.targets))
+
+    def _context(self, bound: BoundStep, fidelity: float, key: str, choice: Choice) -> Context:
+        spaces = {bound.step.name: bound.step.opened} if bound.step.opened else {}
+        context = replace(self.context, fidelity=fidelity, spaces=spaces)
+        if context.checkpoints is None:
+            return context
+        label = f"{bound.step.name}-{fingerprint(key, choice.params, choice.genes, fidelity)}"
+        return replace(context, checkpoints=context.checkpoints / label)
+
+    def _prepare(
+        self, bound: BoundStep, state: State, choice: Choice, context: Context, key: str
+    ) -> Artefact:
+        if not bound.step.info.prepares:
+            return Artefact()
+        name = bound.step.name
+        slow = {
+            p.name: getattr(choice.params, p.name)
+            for p in declared(bound.step.info.params)
+            if p.phase == "prepare"
+        }
+        key = fingerprint(key, name, bound.version, slow)
+        if context.checkpoints is not None:
+            folder = context.checkpoints.parent / f"{name}-prepare-{key}"
+            context = replace(context, checkpoints=folder)
+        return self.store.memo(
+            name, key, lambda: bound.method.prepare(state, choice.params, context)
+        )
+
+
+def predict(student: Student | nn.Module, split: Split, device: str, size: int = 256) -> Tensor:
+    """Outputs of a student over a whole split, in order: (samples, outputs), on the CPU."""
+    module = student.module if isinstance(student, Student) else student
+    module.eval()
+    with torch.inference_mode():
+        parts = [module(b.inputs.to(device)).float().cpu() for b in split.batches(size)]
+    return torch.cat(parts)
+
+
+def recipe_sheet(
+    steps: Sequence[BoundStep], space: Space, codes: Codes, context: Context
+) -> OperatorSheet:
+    """The operator sheet of many candidates, through every method of the recipe."""
+    sheet = OperatorSheet(len(codes))
+    for bound in steps:
+        columns = dict(space.columns(codes, prefix=f"{bound.step.name}."))
+        sheet = bound.method.sheet(sheet, _with_fixed(columns, bound, len(codes)), context)
+    return sheet
+
+
+def _with_fixed(columns: Columns, bound: BoundStep, count: int) -> Columns:
+    fixed = {
+        name: np.full(count, value, dtype=float if _numeric(value) else object)
+        for name, value in bound.step.fixed.items()
+        if not isinstance(value, (list, tuple))
+    }
+    return {**fixed, **columns}
+
+
+def _numeric(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

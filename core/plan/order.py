@@ -1,0 +1,83 @@
+"""Ordering a recipe by what its methods need, leave and spend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stillhouse.core.errors import PlanError
+from stillhouse.core.plugin.records import MethodInfo
+
+GIVEN = frozenset({"teacher", "data"})
+"""Capabilities that every run starts with."""
+
+
+def ordered(methods: Sequence[MethodInfo]) -> tuple[MethodInfo, ...]:
+    """Order methods so that each finds what it needs and nothing is left unspent.
+
+    The run file's order is kept wherever capabilities allow it. A method waits while something it
+    spends can still be added to, so loss terms precede what trains on them.
+
+    Raises:
+        PlanError: a name stands twice; a need that nothing leaves in time; or loss terms (or
+            another spendable capability) that no later method spends. Says which and why.
+    """
+    _refuse_twice(methods)
+    available, placed, waiting = set(GIVEN), [], list(methods)
+    while waiting:
+        ready = next((m for m in waiting if _ready(m, available, waiting)), None)
+        if ready is None:
+            raise PlanError(_stuck(waiting, available))
+        waiting.remove(ready)
+        placed.append(ready)
+        available |= ready.leaves
+        available -= _taken(ready)
+    _refuse_unspent(placed)
+    return tuple(placed)
+
+
+def _taken(method: MethodInfo) -> frozenset[str]:
+    """What is gone once the method ran: what it spends, loss terms excepted.
+
+    Loss terms are read, not used up: a later method may train on the same terms again.
+    """
+    return method.spends - {"loss terms"} - method.leaves
+
+
+def _ready(method: MethodInfo, available: set[str], waiting: Sequence[MethodInfo]) -> bool:
+    others = [m for m in waiting if m is not method]
+    unfinished = any(
+        method.spends & other.leaves and other.needs <= available and not other.spends
+        for other in others
+    )
+    starves = any(_taken(method) & other.needs and other.needs <= available for other in others)
+    return method.needs <= available and not unfinished and not starves
+
+
+def _refuse_twice(methods: Sequence[MethodInfo]) -> None:
+    names = [m.name for m in methods]
+    for name in names:
+        if names.count(name) > 1:
+            raise PlanError(f"recipe: method '{name}' stands twice; give each method once")
+
+
+def _stuck(waiting: Sequence[MethodInfo], available: set[str]) -> str:
+    lines = []
+    for method in waiting:
+        for need in sorted(method.needs - available):
+            givers = [m.name for m in waiting if need in m.leaves and m is not method]
+            source = f"only {', '.join(givers)} leaves it" if givers else "nothing before leaves it"
+            lines.append(f"'{method.name}' needs {need}, but {source}")
+    lines = lines or [
+        f"'{method.name}' would use up what another method still needs" for method in waiting
+    ]
+    return "recipe cannot be ordered: " + "; ".join(lines)
+
+
+def _refuse_unspent(placed: Sequence[MethodInfo]) -> None:
+    spendable = "loss terms"
+    for i, method in enumerate(placed):
+        if spendable in method.leaves and not any(spendable in m.spends for m in placed[i + 1 :]):
+            raise PlanError(
+                f"recipe: '{method.name}' adds loss terms that nothing after it trains on; "
+                "add a method that trains, such as 'supernet' or 'distil'"
+            )

@@ -1,0 +1,109 @@
+"""Configuration + catalogue → plan: pure, printable, without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stillhouse.core.config.runfile import PluginUse, RunFile, SearchRange
+from stillhouse.core.errors import PlanError
+from stillhouse.core.plan.order import ordered
+from stillhouse.core.plugin import Catalogue, MethodInfo, declared
+from stillhouse.core.space import Space
+from stillhouse.core.space.dimensions import Choice, Dimension, Integer, Real
+from stillhouse.core.space.text import load_space
+
+
+@dataclass(frozen=True)
+class Step:
+    """One method of the ordered recipe, with its part of the search space.
+
+    `space` holds the searched parameters and the dimensions of the search space the method opens,
+    under their own names; `opened` is the latter alone (what the method samples from).
+    """
+
+    info: MethodInfo
+    fixed: Mapping[str, Any]
+    searched: Mapping[str, SearchRange]
+    space: Space
+    opened: Space | None
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    def prepare_names(self) -> tuple[str, ...]:
+        """Searched parameters that split the method's artefact."""
+        phases = {p.name: p.phase for p in declared(self.info.params)}
+        return tuple(n for n in self.searched if phases[n] == "prepare")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do. `space` joins every step's part as `"method.gene"`."""
+
+    run: RunFile
+    steps: tuple[Step, ...]
+    space: Space
+
+    def artefacts(self, step: Step) -> int | float:
+        """How many times the step's `prepare` can run: once per value of what it depends on.
+
+        `math.inf` stands for a continuous parameter: as many times as there are evaluations.
+        """
+        before = self.steps[: self.steps.index(step)]
+        count = math.prod(s.space.size() for s in before)
+        splits = set(step.prepare_names())
+        own = Space([d for d in step.space.dimensions if d.name in splits]).size() if splits else 1
+        return count * own
+
+
+def make_plan(run: RunFile, catalogue: Catalogue) -> Plan:
+    """Resolve names, order the methods, gather the search space.
+
+    Raises:
+        PlanError: the recipe cannot be ordered, a gene and a parameter of one method share a
+            name, or a space belongs to another model family than the teacher's.
+    """
+    uses = {use.name: use for use in run.recipe}
+    infos = ordered([catalogue.method(use.name) for use in run.recipe])
+    steps = tuple(_step(info, uses[info.name], run, catalogue) for info in infos)
+    space = Space.join({step.name: step.space for step in steps})
+    return Plan(run, steps, space)
+
+
+def _step(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue) -> Step:
+    searched = [dimension(name, r) for name, r in use.searched.items()]
+    opened = _opened(info, use, run, catalogue)
+    genes = list(opened.dimensions) if opened else []
+    clash = {d.name for d in searched} & {d.name for d in genes}
+    if clash:
+        raise PlanError(f"recipe.{info.name}: parameter and gene share the name '{min(clash)}'")
+    return Step(info, use.fixed, use.searched, Space([*searched, *genes]), opened)
+
+
+def _opened(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue) -> Space | None:
+    for parameter in declared(info.params):
+        if parameter.kind == "space" and use.fixed.get(parameter.name):
+            record = catalogue.space(str(use.fixed[parameter.name]))
+            if record.family != run.teacher.name:
+                raise PlanError(
+                    f"recipe.{info.name}.{parameter.name}: search space '{record.name}' is for "
+                    f"the model family '{record.family}', but the teacher is a "
+                    f"'{run.teacher.name}'; choose a space of that family (stillhouse plugins)"
+                )
+            return load_space(catalogue.space_text(record), record.name)
+    return None
+
+
+def dimension(name: str, searched: SearchRange) -> Dimension:
+    """The dimension a searched parameter becomes."""
+    if searched.choices:
+        return Choice(name, tuple(searched.choices))
+    if searched.low is None or searched.high is None:
+        raise PlanError(f"{name}: a search range needs low and high, or choices")
+    if isinstance(searched.low, int) and isinstance(searched.high, int):
+        return Integer(name, searched.low, searched.high, log=searched.log)
+    return Real(name, searched.low, searched.high, log=searched.log)

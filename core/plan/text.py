@@ -1,0 +1,59 @@
+"""A plan as text, for `stillhouse plan`."""
+
+from __future__ import annotations
+
+import math
+
+from stillhouse.core.plan.plan import Plan, Step
+
+
+def describe(plan: Plan) -> str:
+    """Recipe in order, search space with its exact size, artefacts, limits, budget."""
+    run = plan.run
+    lines = [
+        f"run       {run.name}",
+        f"task      {run.task.name}",
+        f"teacher   {run.teacher.name} ({_pairs(run.teacher.fixed)})",
+        "recipe",
+        *(f"  {i}. {_step_line(step)}" for i, step in enumerate(plan.steps, 1)),
+        *(f"     {line}" for step in plan.steps for line in _prepare_lines(plan, step)),
+        f"space     {count(plan.space.size())} configurations in {len(plan.space.names)} dimensions",
+        *(f"  {d}" for d in plan.space.dimensions),
+        f"search    {_objectives(plan)} with {run.search.sampler.name}, "
+        f"{run.search.evaluations} evaluations, seed {run.search.seed}",
+        "limits    " + ("; ".join(limit.text for limit in run.search.limits) or "none"),
+        f"target    {run.target.use.name} ({_pairs(run.target.use.fixed)})",
+    ]
+    return "\n".join(lines)
+
+
+def count(size: int | float) -> str:
+    """An exact size with separators; a continuous space says so."""
+    return f"{size:,}" if isinstance(size, int) else "infinitely many"
+
+
+def _objectives(plan: Plan) -> str:
+    up = [f"maximize {name}" for name in plan.run.search.maximize]
+    return ", ".join(up + [f"minimize {name}" for name in plan.run.search.minimize])
+
+
+def _pairs(values: object) -> str:
+    items = dict(values).items() if values else ()  # type: ignore[call-overload]
+    return ", ".join(f"{k} {v}" for k, v in items)
+
+
+def _step_line(step: Step) -> str:
+    searched = f"; searched: {', '.join(step.searched)}" if step.searched else ""
+    return f"{step.name} ({_pairs(step.fixed)}{searched})"
+
+
+def _prepare_lines(plan: Plan, step: Step) -> list[str]:
+    if not step.info.prepares:
+        return []
+    times = plan.artefacts(step)
+    if times == 1:
+        return [f"{step.name} prepares once"]
+    most = min(times, plan.run.search.evaluations)
+    why = "a searched value before or in it splits its artefact"
+    many = "" if math.isinf(times) else f" of {int(times)} possible"
+    return [f"{step.name} prepares up to {int(most)} times{many}: {why}"]

@@ -1,0 +1,85 @@
+"""Rebuild a found model in a fresh process: structure from JSON, weights from safetensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core.plugin import Catalogue
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from stillhouse.core.evaluate import Method, ModelFamily
+
+FORMAT = 1
+
+
+def load(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
+    """The model of a run directory (or of its `best/` folder), in eval mode, on the CPU.
+
+    Imports no training code and executes nothing from the files: `model.json` names a model
+    family, which builds the skeleton, and `model.safetensors` holds the weights.
+
+    Raises:
+        RunDirectoryError: a file is missing, damaged, or does not fit the structure.
+    """
+    place = _place(Path(folder))
+    record = _record(place / "model.json")
+    catalogue = catalogue or Catalogue.discover()
+    skeleton = _skeleton(record, catalogue, place)
+    return _with_weights(skeleton, place / "model.safetensors").eval()
+
+
+def _place(folder: Path) -> Path:
+    for place in (folder / "best", folder):
+        if (place / "model.json").is_file():
+            return place
+    raise RunDirectoryError(
+        f"{folder}: expected a finished run or its best/ folder (with model.json), found none; "
+        f"finish the run with: stillhouse search --resume {folder}"
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
+        _ = record["family"], record["structure"], record["rebuilds"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunDirectoryError(f"{path}: not a model description ({error!r})") from None
+    return cast("dict[str, Any]", record)
+
+
+def _skeleton(record: dict[str, Any], catalogue: Catalogue, place: Path) -> nn.Module:
+    import torch
+
+    build = cast("type[ModelFamily]", catalogue.resolve(catalogue.model(record["family"])))
+    try:
+        module = build().build(record["structure"], torch.Generator().manual_seed(0))
+        for change in record["rebuilds"]:
+            info = catalogue.method(change["method"])
+            method = cast("type[Method]", catalogue.resolve(info))()
+            module = method.rebuild(module, change["record"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunDirectoryError(
+            f"{place / 'model.json'}: the structure cannot be built ({error!r})"
+        ) from None
+    return module
+
+
+def _with_weights(module: nn.Module, path: Path) -> nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        module.load_state_dict(load_file(path), strict=True)
+    except FileNotFoundError:
+        raise RunDirectoryError(f"{path}: expected the weights here, found no file") from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise RunDirectoryError(f"{path}: the weights do not fit the structure ({first})") from None
+    return module

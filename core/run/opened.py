@@ -1,0 +1,97 @@
+"""A plan brought to life: task, model family, target, methods, store, context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from stillhouse.core.evaluate import Context, Method, ModelFamily, Progress, Task
+from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
+from stillhouse.core.evaluate.evaluator import BoundStep
+from stillhouse.core.evaluate.state import Structure
+from stillhouse.core.measure import Target
+from stillhouse.core.plan import Plan
+from stillhouse.core.plugin import Catalogue, Record
+from stillhouse.core.run.directory import RunDirectory
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What every stage of a run works with. `full` is the teacher's structure."""
+
+    plan: Plan
+    catalogue: Catalogue
+    directory: RunDirectory
+    task: Task
+    family: ModelFamily
+    full: Structure
+    target: Target
+    steps: tuple[BoundStep, ...]
+    context: Context
+    store: ArtefactStore
+
+    @property
+    def origin(self) -> str:
+        """Identifies the initial state: data, teacher with its training, seed, precision."""
+        run = self.plan.run
+        return fingerprint(
+            self.task.data.sha256, self.family.name, self.full, dict(run.teacher.fixed),
+            run.search.seed, run.train.device, run.train.precision,
+        )  # fmt: skip
+
+
+def open_run(
+    plan: Plan, catalogue: Catalogue, directory: RunDirectory, progress: Progress
+) -> Opened:
+    """Import the plan's code and load its data.
+
+    Raises:
+        DataError: the task's data cannot be used; UserError: a setting does not fit this machine.
+    """
+    run = plan.run
+    torch.set_num_threads(run.train.threads or torch.get_num_threads())
+    task = cast(Task, _built(catalogue, catalogue.task(run.task.name), run.task.fixed))
+    model = catalogue.model(run.teacher.name)
+    family = cast("type[ModelFamily]", catalogue.resolve(model))()
+    params = model.params(**_own(model, run.teacher.fixed))
+    full = family.structure(params, task.input_shape, task.outputs)
+    target_use = run.target.use
+    target = cast(Target, _built(catalogue, catalogue.target(target_use.name), target_use.fixed))
+    steps = tuple(
+        BoundStep(
+            step,
+            cast("type[Method]", catalogue.resolve(step.info))(),
+            str(catalogue.provenance("method", step.name)),
+        )
+        for step in plan.steps
+    )
+    context = Context(
+        task=task,
+        family=family,
+        full=full,
+        root_seed=run.search.seed,
+        device=run.train.device,
+        precision=run.train.precision,
+        checkpoints=directory.checkpoints,
+        progress=progress,
+    )
+    store = ArtefactStore(directory.artefacts)
+    return Opened(
+        plan, catalogue, directory, task, family, full, target, steps, context, store
+    )  # fmt: skip
+
+
+def _built(catalogue: Catalogue, record: Record, fixed: Mapping[str, Any]) -> object:
+    build = catalogue.resolve(record)
+    return build(record.params(**_own(record, fixed)))  # type: ignore[operator]
+
+
+def _own(record: Record, fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the record itself declares (a section may carry the engine's as well)."""
+    from stillhouse.core.plugin import declared
+
+    names = {p.name for p in declared(record.params)}
+    return {name: value for name, value in fixed.items() if name in names}

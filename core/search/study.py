@@ -1,0 +1,127 @@
+"""The ask-tell study: candidates are asked, checked, told, and kept in the order they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.errors import PluginError
+from stillhouse.core.search.front import on_front
+from stillhouse.core.search.sampler import Codes, Problem, Sampler
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One told candidate: `codes` (width,), `values` in the objectives' order, NaN if it failed."""
+
+    number: int
+    key: str
+    codes: NDArray[np.float64]
+    values: tuple[float, ...]
+    costs: Mapping[str, float]
+
+    @property
+    def failed(self) -> bool:
+        return not np.isfinite(self.values).all()
+
+
+@final
+class Study:
+    """Drives a sampler and holds it to its contract.
+
+    `ledger`, when given, is called with each trial before `tell` returns. Nothing is repeated:
+    a candidate that was asked before is refused, whether or not it has been told.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        sampler: Sampler,
+        ledger: Callable[[Trial], None] | None = None,
+    ) -> None:
+        self.problem = problem
+        self.trials: list[Trial] = []
+        self._sampler = sampler
+        self._ledger = ledger
+        self._asked: set[str] = set()
+        self._told: set[str] = set()
+
+    def ask(self, count: int) -> Codes:
+        """Up to `count` new candidates that meet the limits, (n, width); fewer when exhausted.
+
+        Raises `PluginError` when the sampler breaks its contract.
+        """
+        codes = self._sampler.ask(count)
+        self._check(codes, count)
+        self._asked.update(self.problem.space.keys(codes))
+        return codes
+
+    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+        """Results, (n, objectives), each in its own direction; NaN where the evaluation failed.
+
+        Candidates that were never asked may be told too, each once. Raises ValueError for a wrong
+        shape or a candidate that was told before.
+        """
+        space = self.problem.space
+        values = np.asarray(values, dtype=np.float64)
+        expected = (len(codes), len(self.problem.objectives))
+        if values.shape != expected:
+            raise ValueError(f"expected values of shape {expected}, got {values.shape}")
+        keys = space.keys(codes)
+        if len(set(keys)) < len(keys) or self._told.intersection(keys):
+            raise ValueError("a candidate was told twice")
+        self._record(codes, keys, values)
+        self._sampler.tell(codes, values)
+
+    def front(self) -> list[Trial]:
+        """The trials that no other dominates, in the order they were told."""
+        values = np.array([t.values for t in self.trials]).reshape(len(self.trials), -1)
+        mask = on_front(values, [o.maximize for o in self.problem.objectives])
+        return [trial for trial, keep in zip(self.trials, mask, strict=True) if keep]
+
+    def best(self) -> Trial | None:
+        """The best by the first objective, then the next ones; of equals the cheapest.
+
+        Cheapest by the limited costs in their order, then by key. None before any success.
+        """
+        sound = [trial for trial in self.trials if not trial.failed]
+        return min(sound, key=self._order, default=None)
+
+    def _order(self, trial: Trial) -> tuple[object, ...]:
+        signs = [objective.sign for objective in self.problem.objectives]
+        values = [s * v for s, v in zip(signs, trial.values, strict=True)]
+        limited = self.problem.costs.limited or tuple(trial.costs)
+        return (*values, *(trial.costs[name] for name in limited), trial.key)
+
+    def _record(self, codes: Codes, keys: list[str], values: NDArray[np.float64]) -> None:
+        table = self.problem.costs.table(codes)
+        for i, key in enumerate(keys):
+            costs = {name: float(column[i]) for name, column in table.items()}
+            row = tuple(map(float, values[i]))
+            trial = Trial(len(self.trials), key, codes[i].copy(), row, costs)
+            if self._ledger is not None:
+                self._ledger(trial)
+            self.trials.append(trial)
+            self._told.add(key)
+
+    def _check(self, codes: Codes, count: int) -> None:
+        space = self.problem.space
+        if codes.ndim != 2 or codes.shape[1] != space.width or len(codes) > count:
+            raise self._broken(f"expected at most {count} rows of {space.width}, {codes.shape}")
+        if not len(codes):
+            return
+        if not np.array_equal(space.canonical(codes), codes):
+            raise self._broken("a candidate's codes are not canonical")
+        if (self.problem.costs.violation(codes) > 0).any():
+            raise self._broken("a candidate breaks a limit")
+        keys = space.keys(codes)
+        if len(set(keys)) < len(keys) or (self._asked | self._told).intersection(keys):
+            raise self._broken("a candidate was proposed before")
+
+    def _broken(self, fact: str) -> PluginError:
+        name = type(self._sampler).__qualname__
+        return PluginError(f"sampler {name} broke its contract: {fact}; report it to its author")

@@ -1,0 +1,98 @@
+"""The Keyword Transformer as a model family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+import torch
+from torch import nn
+
+from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.cost.terms import parameters as count_parameters
+from stillhouse.core.elastic import draw_weights
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import ModelFamily
+from stillhouse.core.evaluate.state import Structure
+from stillhouse.plugins.models.info import KeywordTransformerParams
+from stillhouse.plugins.models.keyword_transformer.elastic import ElasticKeywordTransformer
+from stillhouse.plugins.models.keyword_transformer.genes import gene_columns, hidden_width
+from stillhouse.plugins.models.keyword_transformer.network import KeywordTransformer, skeleton
+from stillhouse.plugins.models.keyword_transformer.sheet import keyword_transformer_sheet
+
+if TYPE_CHECKING:
+    from stillhouse.core.space import Columns
+
+
+@final
+class KeywordTransformerFamily(ModelFamily):
+    """Transformer encoders over feature frames (frames, features) that answer with one label."""
+
+    name = "keyword-transformer"
+
+    def structure(
+        self, params: KeywordTransformerParams, input_shape: tuple[int, ...], outputs: int
+    ) -> Structure:
+        """Raises `UserError` unless the task's input is (frames, features)."""
+        if len(input_shape) != 2:
+            raise UserError(
+                f"keyword-transformer expects inputs of shape (frames, features), the task gives "
+                f"{input_shape}; use a task with frames, such as audio-folder"
+            )
+        hidden = int(hidden_width(params.ffn_ratio, params.width))
+        return {
+            "input_shape": list(input_shape),
+            "outputs": outputs,
+            "width": params.width,
+            "depth": params.depth,
+            "heads": [params.heads] * params.depth,
+            "hidden": [hidden] * params.depth,
+            "head_dim": params.head_dim,
+            "activation": params.activation,
+        }
+
+    def build(self, structure: Structure, generator: torch.Generator) -> KeywordTransformer:
+        network = skeleton(structure).to_empty(device=generator.device)
+        draw_weights(network, generator)
+        return network
+
+    def taps(self, structure: Structure) -> dict[str, int]:
+        """Block outputs, (batch, frames, width) each."""
+        return {f"blocks.{i}": structure["width"] for i in range(structure["depth"])}
+
+    def columns(self, structures: Sequence[Structure]) -> Columns:
+        return gene_columns(structures)
+
+    def sheet(self, full: Structure, columns: Columns) -> OperatorSheet:
+        return keyword_transformer_sheet(full, columns)
+
+    def elastic(self, module: nn.Module) -> ElasticKeywordTransformer:
+        if not isinstance(module, KeywordTransformer):
+            raise TypeError(f"expected a KeywordTransformer, came {type(module).__name__}")
+        return ElasticKeywordTransformer.from_plain(module)
+
+    def scaled(self, full: Structure, parameters: int) -> Structure:
+        """Width over multiples of 4, heads in proportion, depth and ffn ratios as in `full`.
+
+        Raises `UserError` when even the narrowest has more parameters.
+        """
+        widths = [*range(4, full["width"], 4), full["width"]]
+        sizes = [_narrowed(full, width) for width in widths]
+        counts = count_parameters(self.sheet(full, self.columns(sizes)))
+        if not (counts <= parameters).any():
+            raise UserError(
+                f"expected a scaled-down network of at most {parameters} parameters, the narrowest "
+                f"keyword-transformer of depth {full['depth']} has {int(counts.min())}"
+            )
+        return sizes[int(np.argmax(np.where(counts <= parameters, counts, -1)))]
+
+
+def _narrowed(full: Structure, width: int) -> Structure:
+    share = width / full["width"]
+    return {
+        **full,
+        "width": width,
+        "heads": [max(1, int(heads * share + 0.5)) for heads in full["heads"]],
+        "hidden": [int(hidden_width(hidden, share)) for hidden in full["hidden"]],
+    }

@@ -1,0 +1,43 @@
+"""The first candidates of a search: feasible, and spread over what the limits leave."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.search import Codes, FeasibleDraws, Problem
+
+
+def use_of_limits(problem: Problem, codes: Codes) -> NDArray[np.float64]:
+    """How expensive candidates are beside each other, 0 to 1, (candidates,).
+
+    The mean over the limited costs (all known costs when none is limited) of each candidate's
+    place between the cheapest and the dearest one given.
+    """
+    table = problem.costs.table(codes)
+    names = problem.costs.limited or tuple(table)
+    total = np.zeros(len(codes))
+    for name in names:
+        cost = table[name]
+        spread = cost.max() - cost.min() if len(cost) else 0.0
+        total += (cost - cost.min()) / spread if spread > 0 else 0.0
+    total /= max(len(names), 1)
+    return total
+
+
+def first_design(
+    problem: Problem, draws: FeasibleDraws, count: int, rng: np.random.Generator
+) -> Codes:
+    """Up to `count` feasible candidates in random order, (n, width), not marked as seen.
+
+    Half of them are spread evenly over the costs, half are among the dearest tenth: quality
+    mostly grows with cost, so the best candidates lie near the limits.
+    """
+    pool = draws.pool(32 * count)
+    dearest = np.argsort(use_of_limits(problem, pool), kind="stable") if len(pool) else pool
+    if len(pool) <= count:
+        return rng.permutation(pool)
+    spread = np.linspace(0, len(pool) - 1, count - count // 2).round().astype(np.int64)
+    tail = np.arange(int(0.9 * len(pool)), len(pool))
+    near = rng.permutation(np.setdiff1d(tail, spread))[: count // 2]
+    return rng.permutation(pool[dearest[np.concatenate([spread, near])]])

@@ -1,0 +1,93 @@
+"""Dividing samples among the four splits, by hash instead of a generator's stream.
+
+A sample's place is a hash of its name and the seed, so a split neither depends on the order of
+the files nor changes with the version of NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stillhouse.core.evaluate import Split, TaskData
+from stillhouse.core.evaluate.data import SplitName
+
+SHARES: Mapping[SplitName, float] = {"train": 0.55, "tuning": 0.1, "validation": 0.15, "test": 0.2}
+FEWEST = len(SHARES)
+"""Samples a class needs to appear in every split."""
+
+Ids = NDArray[np.int64]
+Parts = Mapping[SplitName, Ids]
+
+
+def exact(names: Sequence[object], targets: Ids, seed: int) -> Parts:
+    """Sample ids by split; each class gives its `SHARES`, rounded, to every split.
+
+    Held-out splits get at least one sample a class; needs `FEWEST` samples a class.
+    """
+    places = _places(names, seed)
+    split_of = np.empty(len(targets), np.int64)
+    for members in _by_class(targets):
+        split_of[members[np.argsort(places[members])]] = np.repeat(
+            np.arange(len(SHARES)), _counts(len(members))
+        )
+    return _parts(split_of)
+
+
+def lasting(names: Sequence[object], targets: Ids, seed: int) -> Parts:
+    """Sample ids by split; a sample stays where it is when others are added.
+
+    Shares are kept on average only. In a class so small that a split would be empty, the sample
+    next to that split's interval moves into it; needs `FEWEST` samples a class.
+    """
+    places = _places(names, seed)
+    edges = np.cumsum(list(SHARES.values()))[:-1]
+    split_of = np.searchsorted(edges, places, side="right")
+    for members in _by_class(targets):
+        _fill(split_of, members, places)
+    return _parts(split_of)
+
+
+def assemble(inputs: NDArray[np.float32], targets: Ids, parts: Parts) -> TaskData:
+    """The four splits as tensors, and a hash of their names, shapes and values."""
+    digest, splits = hashlib.sha256(), {}
+    for name in SHARES:
+        x, y = inputs[parts[name]], targets[parts[name]]
+        digest.update(f"{name}{x.shape}".encode() + x.tobytes() + y.tobytes())
+        splits[name] = Split(name, torch.from_numpy(x), torch.from_numpy(y))
+    return TaskData(**splits, sha256=digest.hexdigest())
+
+
+def _places(names: Sequence[object], seed: int) -> NDArray[np.float64]:
+    def place(name: object) -> float:
+        digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") / 2**64
+
+    return np.array([place(name) for name in names])
+
+
+def _by_class(targets: Ids) -> list[Ids]:
+    return [np.flatnonzero(targets == label) for label in np.unique(targets)]
+
+
+def _counts(samples: int) -> list[int]:
+    held_out = [max(1, round(share * samples)) for share in list(SHARES.values())[1:]]
+    return [samples - sum(held_out), *held_out]
+
+
+def _fill(split_of: Ids, members: Ids, places: NDArray[np.float64]) -> None:
+    edges = np.cumsum([0.0, *SHARES.values()])
+    middles = (edges[:-1] + edges[1:]) / 2
+    for part in range(len(SHARES)):
+        counts = np.bincount(split_of[members], minlength=len(SHARES))
+        if counts[part] == 0:
+            spare = members[counts[split_of[members]] > 1]
+            split_of[spare[np.argmin(np.abs(places[spare] - middles[part]))]] = part
+
+
+def _parts(split_of: Ids) -> Parts:
+    return {name: np.flatnonzero(split_of == part) for part, name in enumerate(SHARES)}
