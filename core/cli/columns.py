@@ -22,15 +22,19 @@ def columns(header: Sequence[str], rows: Sequence[Row], *, width: int) -> Iterat
     yield _aligned(tuple(header), widths)
     for row in rows:
         yield _aligned(row.cells, widths)
-        indent = " " * (widths[0] + 2)
-        yield from textwrap.wrap(
-            row.note,
-            width,
-            initial_indent=indent,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from wrapped(row.note, width=width, indent=widths[0] + 2, hang=widths[0] + 2)
+
+
+def wrapped(text: str, *, width: int, indent: int, hang: int) -> list[str]:
+    """Lines of at most `width` where words allow: the first indented, the others by `hang`."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _aligned(cells: tuple[str, ...], widths: Sequence[int]) -> str:

@@ -8,8 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from stillhouse.core.cli.columns import Row, columns
-from stillhouse.core.errors import UserError, nearest
+from stillhouse.core.cli.columns import Row, columns, wrapped
 
 if TYPE_CHECKING:
     from stillhouse.core.plugin import Catalogue, Param, PluginStatus, Record, RecordKind
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 KINDS: Final = ("method", "model", "task", "space", "target", "sampler", "reporter")
 _HEADER: Final = ("KIND", "NAME", "SUPPLIED BY", "STATUS", "SPEEDS UP")
 _PARAMETERS: Final = ("PARAMETER", "TYPE", "DEFAULT", "BOUNDS", "SEARCH", "PHASE")
+_WIDEST: Final = 24
+"""Characters of bounds that fit in the table; longer ones join the help below it."""
 _JSON: Final = "print JSON"
 
 
@@ -67,27 +68,12 @@ def _status_row(status: PluginStatus) -> Row:
 
 
 def _show(catalogue: Catalogue, name: str, kind: RecordKind | None, *, as_json: bool) -> None:
-    found = [_described(catalogue, k, name) for k in _kinds_of(catalogue, name, kind)]
+    kinds = catalogue.kinds_of(name) if kind is None else (kind,)
+    found = [_described(catalogue, k, name) for k in kinds]
     if as_json:
         print(json.dumps(found, indent=2, default=str))
     else:
         print("\n\n".join("\n".join(_page(description)) for description in found))
-
-
-def _kinds_of(
-    catalogue: Catalogue, name: str, kind: RecordKind | None
-) -> tuple[RecordKind, ...]:
-    """The kinds that have this name. With `--kind`, that one: the catalogue explains a refusal."""
-    if kind is not None:
-        return (kind,)
-    from stillhouse.core import plugin
-
-    offered = {(s.kind, s.name) for s in catalogue.offers()}
-    kinds = tuple(k for k in plugin.KINDS if (k, name) in offered)
-    if not kinds:
-        hint = nearest(name, {n for _, n in offered})
-        raise UserError(f"no plugin is called '{name}'{hint} (list them: stillhouse plugins)")
-    return kinds
 
 
 def _described(catalogue: Catalogue, kind: RecordKind, name: str) -> dict[str, Any]:
@@ -139,7 +125,7 @@ def _page(description: Mapping[str, Any]) -> Iterator[str]:
     yield f"{description['kind']} {description['name']}"
     for label, value in facts.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
-        yield f"  {label:<12}  {text or '-'}"
+        yield from wrapped(f"{label:<14}{text or '-'}", width=_width(), indent=2, hang=16)
     yield ""
     rows = [_parameter_row(p, description["kind"]) for p in description["parameters"]]
     yield from columns(_PARAMETERS, rows, width=_width()) if rows else ["No parameters."]
@@ -148,8 +134,10 @@ def _page(description: Mapping[str, Any]) -> Iterator[str]:
 def _parameter_row(param: Mapping[str, Any], kind: str) -> Row:
     search = ("log" if param["log"] else "yes") if param["searchable"] else "no"
     phase = param["phase"] if kind == "method" else "-"
-    cells = (param["name"], param["type"], _default(param), param["bounds"] or "-", search, phase)
-    return Row(cells, param["help"])
+    bounds, note = param["bounds"] or "-", param["help"]
+    if len(bounds) > _WIDEST:
+        bounds, note = "see below", f"{note}; {bounds}"
+    return Row((param["name"], param["type"], _default(param), bounds, search, phase), note)
 
 
 def _default(param: Mapping[str, Any]) -> str:

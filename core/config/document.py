@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from stillhouse.core.config.nodes import Items, Mark, Node, Scalar, Table, located, shown
+from stillhouse.core.config.nodes import Items, Mark, Node, Scalar, Table, joined, located, shown
 from stillhouse.core.config.scalars import resolve
 from stillhouse.core.errors import ConfigError, nearest
 
@@ -76,23 +76,23 @@ class _Reader:
         try:
             self._events = iter(yaml.parse(self._text, Loader=yaml.SafeLoader))
             return self._root()
+        except ConfigError:
+            raise
         except yaml.MarkedYAMLError as error:
             raise ConfigError(located(self._at(error.problem_mark), "", _syntax(error))) from None
         except yaml.reader.ReaderError as error:
             place = self._place(error.position)
-            fact = f"character U+{ord(str(error.character)):04X} is not allowed in YAML"
+            fact = f"character U+{ord(self._text[error.position]):04X} is not allowed in YAML"
             raise ConfigError(located(place, "", fact)) from None
         # PyYAML passes on what int() and chr() raise for absurd escapes and version numbers.
         except (ValueError, OverflowError) as error:
-            if isinstance(error, ConfigError):
-                raise
             raise ConfigError(located(self._origin, "", f"not valid YAML: {error}")) from None
 
     def _root(self) -> Node:
         next(self._events)
         start = next(self._events)
         if isinstance(start, yaml.StreamEndEvent):
-            raise ConfigError(f"{self._origin}: expected a run file, got an empty one")
+            raise ConfigError(located(self._origin, "", "expected a run file, got an empty one"))
         root = self._node(next(self._events), "", 0)
         next(self._events)
         after = next(self._events)
@@ -141,14 +141,16 @@ class _Reader:
         if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise self._error(event, path, "text with a NUL or half a surrogate pair in it")
         try:
-            return Scalar(self._at(event.start_mark), resolve(value) if event.implicit[0] else value)
+            return Scalar(
+                self._at(event.start_mark), resolve(value) if event.implicit[0] else value
+            )
         except ValueError as error:
             raise self._error(event, path, str(error)) from None
 
     def _items(self, event: Any, path: str, depth: int) -> Node:
         found: list[Node] = []
         while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
-            found.append(self._node(inner, _join(path, str(len(found))), depth + 1))
+            found.append(self._node(inner, joined(path, str(len(found))), depth + 1))
         return Items(self._at(event.start_mark), tuple(found))
 
     def _table(self, event: Any, path: str, depth: int) -> Node:
@@ -158,7 +160,7 @@ class _Reader:
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
             key = self._key(inner, path, depth, marks)
             marks[key] = self._at(inner.start_mark)
-            entries[key] = self._node(next(self._events), _join(path, key), depth + 1)
+            entries[key] = self._node(next(self._events), joined(path, key), depth + 1)
         return Table(table.mark, entries, marks)
 
     def _key(self, event: Any, path: str, depth: int, seen: dict[str, Mark]) -> str:
@@ -168,7 +170,7 @@ class _Reader:
             raise self._error(event, path, fact)
         if node.value in seen:
             fact = f"this key is given twice, first at {seen[node.value]}; keep one"
-            raise self._error(event, _join(path, node.value), fact)
+            raise self._error(event, joined(path, node.value), fact)
         return node.value
 
     def _at(self, mark: Any) -> Mark:
@@ -185,10 +187,6 @@ class _Reader:
 
     def _error(self, event: Any, path: str, fact: str) -> ConfigError:
         return ConfigError(located(self._at(event.start_mark), path, fact))
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:

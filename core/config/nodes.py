@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from stillhouse.core.errors import ConfigError, nearest
 
-Plain: TypeAlias = None | bool | int | float | str
+Plain: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,11 @@ def _word(value: Plain) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+def unknown_word(word: str) -> str:
+    """A key or name in quotes, cut to a length that fits a message."""
+    return repr(_short(word))
+
+
 def _short(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -100,14 +105,14 @@ class Spot:
         return ConfigError(located(self.node.mark, self.path, fact))
 
     def under(self, key: str, node: Node) -> Spot:
-        return Spot(node, f"{self.path}.{key}" if self.path else key, self.unknown)
+        return Spot(node, joined(self.path, key), self.unknown)
 
     def entries(self, known: tuple[str, ...], hint: str = "") -> dict[str, Spot]:
         """The known entries of a mapping (nothing counts as an empty one); others are noted."""
         table = self.table(hint)
         for key in table.entries:
             if key not in known:
-                spot = self.under(_short(key), table.entries[key])
+                spot = self.under(key, table.entries[key])
                 close = nearest(key, known) or f"; known keys: {', '.join(known) or 'none'}"
                 fact = f"unknown key{close}{hint}"
                 self.unknown.append(located(table.marks[key], spot.path, fact))
@@ -121,6 +126,12 @@ class Spot:
         raise self.error(f"expected a mapping of keys to values, got {shown(self.node)}{hint}")
 
 
+def joined(path: str, key: str) -> str:
+    """A key path with one more key, cut to a length that fits a message."""
+    return f"{path}.{_short(key)}" if path else _short(key)
+
+
 def located(mark: Mark, path: str, fact: str) -> str:
-    """`file:line:column: key.path: fact`."""
-    return f"{mark}: {path}: {fact}" if path else f"{mark}: {fact}"
+    """`file:line:column: key.path: fact`, with invisible characters as escapes."""
+    text = f"{mark}: {path}: {fact}" if path else f"{mark}: {fact}"
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.records import Record
-
-PluginKind = Literal["method", "model", "task", "space", "target", "sampler", "reporter"]
 
 
 class Plugins(Protocol):
     """What a run file needs of the catalogue: names, and records with their declarations."""
 
-    def names(self, kind: PluginKind) -> tuple[str, ...]: ...
-    def record(self, kind: PluginKind, name: str) -> Record: ...
+    def names(self, kind: RecordKind) -> tuple[str, ...]: ...
+    def record(self, kind: RecordKind, name: str) -> Record: ...
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class PluginUse:
     """A plugin named in a run file, with its whole parameter set.
 
     `fixed` holds every declared parameter that is not in `searched`, defaults filled in; paths are
-    absolute. `line` is where it stands, 0 when an option or a default put it there.
+    absolute. `line` is where it stands, 0 when a command-line option put it there.
     """
 
     name: str
-    kind: PluginKind
+    kind: RecordKind
     fixed: Mapping[str, Any] = field(default_factory=dict)
     searched: Mapping[str, SearchRange] = field(default_factory=dict)
     line: int = field(default=0, compare=False)

@@ -19,9 +19,6 @@ class TeacherTraining(Params):
     warmup: float = param(
         0.1, low=0.0, high=1.0, searchable=False, help="share of updates with a rising rate"
     )
-    label_smoothing: float = param(
-        0.0, low=0.0, high=0.9, searchable=False, help="mass moved from the label to all classes"
-    )
     patience: int = param(
         0, low=0, searchable=False, help="epochs without gain before stopping; 0 never stops early"
     )

@@ -49,7 +49,7 @@ class Limit:
         return np.where(np.isfinite(values), relative, np.inf)
 
     def __str__(self) -> str:
-        return f"{self.cost} {self.relation} {self.bound:.6g}"
+        return f"{self.cost} {self.relation} {self.bound:.10g}"
 
 
 def resolve(

@@ -28,9 +28,7 @@ def soft_labels(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> T
     """
     log_student = (_at_least_float32(student) / temperature).log_softmax(-1).flatten(0, -2)
     log_teacher = (_at_least_float32(teacher) / temperature).log_softmax(-1).flatten(0, -2)
-    divergence = functional.kl_div(
-        log_student, log_teacher, reduction="batchmean", log_target=True
-    )
+    divergence = functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
     return temperature**2 * divergence
 
 

@@ -83,7 +83,7 @@ class Optimiser:
         for p in self._parameters:
             if p.grad is None:
                 continue
-            state = self._adamw.state[p] if p in self._adamw.state else {}
+            state = self._adamw.state.get(p, {})
             moving = [p.data, *(state[key] for key in _STATE[1:] if key in state)]
             held += [(p.grad == 0, tensor, tensor.clone()) for tensor in moving]
         return held

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from stillhouse.core.space import Space
+    from stillhouse.core.space import Codes, Space
 
 Configuration = Mapping[str, Any]
 
@@ -30,15 +30,29 @@ class PathSampler(ABC):
         """The subnets of update number `step`, each trained on the same batch."""
 
 
+def gene_by_gene(space: Space, count: int, rng: np.random.Generator) -> Codes:
+    """Canonical codes (count, space.width) in which every gene is drawn on its own.
+
+    Each depth comes up equally often, as a supernet needs. `Space.sample` is even over
+    configurations instead, of which nearly all have the greatest depth.
+    """
+    deepest = {d.name: d.values(d.corners()[2]) for d in space.dimensions}
+    drawn = [
+        d.draw((count, int(deepest[d.per]) if d.per else 1), rng).reshape(count, -1)
+        for d in space.dimensions
+    ]
+    return space.canonical(np.concatenate(drawn, axis=1))
+
+
 @final
 class Uniform(PathSampler):
-    """One subnet an update, uniform over the space (LightHuBERT, arXiv:2203.15610, section 3)."""
+    """One subnet an update, each gene uniform (LightHuBERT, arXiv:2203.15610, section 3)."""
 
     def __init__(self, space: Space) -> None:
         self.name, self._space = "uniform", space
 
     def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
-        return [self._space.decode(self._space.sample(1, rng)[0])]
+        return [self._space.decode(gene_by_gene(self._space, 1, rng)[0])]
 
 
 @final
@@ -53,8 +67,8 @@ class Sandwich(PathSampler):
         self._largest, self._smallest = space.decode(corners[2]), space.decode(corners[0])
 
     def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
-        random = self._space.sample(self._middle, rng) if self._middle else ()
-        return [self._largest, self._smallest, *map(self._space.decode, random)]
+        middle = gene_by_gene(self._space, self._middle, rng)
+        return [self._largest, self._smallest, *map(self._space.decode, middle)]
 
 
 @final
@@ -69,14 +83,14 @@ class SizeBins(PathSampler):
     def __init__(
         self,
         space: Space,
-        parameters: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        parameters: Callable[[Codes], NDArray[np.float64]],
         rng: np.random.Generator,
         *,
         bins: int = 8,
         pool: int = 4096,
     ) -> None:
         self.name, self._space = f"size_bins(bins={bins}, pool={pool})", space
-        self._codes = np.concatenate([space.corners(), space.sample(pool, rng)])
+        self._codes = np.concatenate([space.corners(), gene_by_gene(space, pool, rng)])
         sizes = parameters(self._codes)
         edges = np.linspace(sizes.min(), sizes.max(), bins + 1)[1:-1]
         places = np.digitize(sizes, edges)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Inplace = Literal["none", "add", "replace"]
@@ -47,6 +47,10 @@ class TrainSettings:
             return self.learning_rate
         share = (update - rising) / max(1, total - rising)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+    def alone(self) -> TrainSettings:
+        """The same for one network that shares its weights with none and trains to the end."""
+        return replace(self, patience=None, inplace="none", freeze_unsampled=False)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from stillhouse.core.elastic.attention import ElasticAttention as ElasticAttention
 from stillhouse.core.elastic.attention import SelfAttention as SelfAttention
+from stillhouse.core.elastic.bounds import check_slice as check_slice
 from stillhouse.core.elastic.conv1d import ElasticConv1d as ElasticConv1d
 from stillhouse.core.elastic.embedding import ElasticEmbedding as ElasticEmbedding
 from stillhouse.core.elastic.feed_forward import Activation as Activation

@@ -13,22 +13,28 @@ from stillhouse.core.elastic.copies import copied
 from stillhouse.core.elastic.linear import ElasticLinear
 
 
-def attend(x: Tensor, weight: Tensor, bias: Tensor, head_dim: int) -> Tensor:
-    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1) of x (batch, positions, width).
+def attend(x: Tensor, weight: Tensor, bias: Tensor, head_dim: int, positions: int) -> Tensor:
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1) within each sample of a batch.
 
-    `weight` (3, heads * head_dim, width) and `bias` (3, heads * head_dim) hold query, key and
-    value, so that one product computes all three. Returns (batch, positions, heads * head_dim).
+    x is (batch * positions, width); `weight` (3, heads * head_dim, width) and `bias`
+    (3, heads * head_dim) hold query, key and value, so that one product computes all three.
+    Returns (batch * positions, heads * head_dim).
     """
-    projected = functional.linear(x, weight.flatten(0, 1), bias.flatten())
-    split = projected.unflatten(-1, (3, -1, head_dim))
+    inner = weight.shape[1]
+    projected = functional.linear(x, weight.reshape(-1, weight.shape[2]), bias.reshape(-1))
+    split = projected.view(-1, positions, 3, inner // head_dim, head_dim)
     query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
-    scores = (query * head_dim**-0.5) @ key.transpose(-2, -1)
-    return (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+    mixed = functional.scaled_dot_product_attention(query, key, value)
+    return mixed.transpose(1, 2).reshape(-1, inner)
 
 
 @final
 class SelfAttention(nn.Module):
-    """Attention of (batch, positions, width) to itself; heads need not add up to the width."""
+    """Attention of a batch's samples to themselves; heads need not add up to the width.
+
+    Takes and gives (batch * positions, width): with two axes every product exports as one Gemm,
+    with three ONNX Runtime reshapes around each, which costs small networks a tenth of their time.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor, out: nn.Linear, head_dim: int) -> None:
         super().__init__()
@@ -43,8 +49,9 @@ class SelfAttention(nn.Module):
         bias = torch.empty(3, inner, device="meta")
         return cls(weight, bias, nn.Linear(inner, width, device="meta"), head_dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.out(attend(x, self.qkv_weight, self.qkv_bias, self.head_dim))
+    def forward(self, x: Tensor, positions: int) -> Tensor:
+        mixed = attend(x, self.qkv_weight, self.qkv_bias, self.head_dim, positions)
+        out: Tensor = self.out(mixed)
         return out
 
 
@@ -80,8 +87,8 @@ class ElasticAttention(nn.Module):
         weight = self.qkv_weight[:, :inner, : self.width].contiguous()
         return weight, self.qkv_bias[:, :inner].contiguous()
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.out(attend(x, *self.slices(), self.head_dim))
+    def forward(self, x: Tensor, positions: int) -> Tensor:
+        out: Tensor = self.out(attend(x, *self.slices(), self.head_dim, positions))
         return out
 
     def extract(self) -> SelfAttention:

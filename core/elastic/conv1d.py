@@ -55,7 +55,7 @@ class ElasticConv1d(nn.Module):
         """Raises ValueError also when the kernel's centre or its padding would not be whole."""
         full_outputs, full_inputs, full_kernel = self.weight.shape
         if self.depthwise:
-            full_inputs = min(full_outputs, outputs)
+            full_inputs = full_outputs
         check_slice(
             "ElasticConv1d",
             inputs=(inputs, full_inputs),

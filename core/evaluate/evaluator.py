@@ -94,15 +94,6 @@ class Evaluator:
             key = fingerprint(key, bound.step.name, bound.version, choice.params, choice.genes)
         return state
 
-    def skeleton(self, configuration: Mapping[str, Any]) -> Student:
-        """The shape a configuration is realised in, with untrained weights: what is measured."""
-        student: Student | None = None
-        for bound in self.steps:
-            student = bound.method.skeleton(student, bound.choice(configuration), self.context)
-        if student is None:
-            raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
-        return student
-
     def values(self, state: State, split: Split) -> dict[str, float]:
         """Every metric of the state's student on a split."""
         if state.student is None:
@@ -136,6 +127,18 @@ class Evaluator:
         return self.store.memo(
             name, key, lambda: bound.method.prepare(state, choice.params, context)
         )
+
+
+def skeleton_of(
+    steps: Sequence[BoundStep], configuration: Mapping[str, Any], context: Context
+) -> Student:
+    """The shape a configuration is realised in, with untrained weights: what is measured."""
+    student: Student | None = None
+    for bound in steps:
+        student = bound.method.skeleton(student, bound.choice(configuration), context)
+    if student is None:
+        raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
+    return student
 
 
 def predict(student: Student | nn.Module, split: Split, device: str, size: int = 256) -> Tensor:

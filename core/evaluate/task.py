@@ -56,7 +56,9 @@ class Task(ABC):
 class Classification(Task):
     """One label a sample: cross-entropy, accuracy and log-loss.
 
-    Inputs are (frames, features); `shift` frames and `noise` standard deviations augment them.
+    Inputs are (frames, features). Training views move by up to `shift` frames, get noise of
+    standard deviation `noise`, and lose up to `mask` frames in a row to zeros, the mean of
+    standardised features (time masking of SpecAugment, Park et al. 2019, section 2).
     """
 
     metrics = (Metric("accuracy", "higher"), Metric("log_loss", "lower"))
@@ -69,11 +71,12 @@ class Classification(Task):
         *,
         shift: int = 0,
         noise: float = 0.0,
+        mask: int = 0,
     ) -> None:
         self.name, self.data, self.labels = name, data, labels
         self.input_shape = tuple(data.train.inputs.shape[1:])
         self.outputs = len(labels)
-        self._shift, self._noise = shift, noise
+        self._shift, self._noise, self._mask = shift, noise, mask
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, targets)
@@ -95,4 +98,14 @@ class Classification(Task):
             inputs = inputs.gather(1, source[..., None].expand_as(inputs))
         if self._noise:
             inputs = inputs + self._noise * torch.randn(inputs.shape, generator=generator)
-        return inputs
+        return self._masked(inputs, generator) if self._mask else inputs
+
+    def _masked(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        samples, frames = inputs.shape[:2]
+        widest = min(self._mask, frames)
+        widths = torch.randint(0, widest + 1, (samples, 1), generator=generator)
+        places = torch.rand((samples, 1), generator=generator)
+        starts = (places * (frames - widths + 1)).long()
+        frame = torch.arange(frames)
+        hidden = (frame >= starts) & (frame < starts + widths)
+        return inputs.masked_fill(hidden[..., None], 0.0)

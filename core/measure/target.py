@@ -12,10 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stillhouse.core.errors import StillhouseError
+
+
+class ExportError(StillhouseError):
+    """A model cannot be written for a target, or answers differently there; names the model."""
+
 
 @dataclass(frozen=True)
 class Latency:
-    """Timings of one artefact: median and 95th percentile over `repeats` runs, in ms."""
+    """Timings of one artefact over `repeats` runs, in ms.
+
+    `latency_ms` is the median over the rounds in which nothing else disturbed the runs, `p95_ms`
+    the 95th percentile over all runs; see `core.measure.timing`.
+    """
 
     latency_ms: float
     p95_ms: float

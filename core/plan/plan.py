@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stillhouse.core.config.runfile import PluginUse, RunFile, SearchRange
+from stillhouse.core.config.records import PluginUse, SearchRange
+from stillhouse.core.config.runfile import RunFile
 from stillhouse.core.errors import PlanError
 from stillhouse.core.plan.order import ordered
 from stillhouse.core.plugin import Catalogue, MethodInfo, declared
-from stillhouse.core.space import Space
-from stillhouse.core.space.dimensions import Choice, Dimension, Integer, Real
+from stillhouse.core.space import Choice, Dimension, Integer, Real, Space
 from stillhouse.core.space.text import load_space
 
 
@@ -88,11 +88,11 @@ def _opened(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue
     for parameter in declared(info.params):
         if parameter.kind == "space" and use.fixed.get(parameter.name):
             record = catalogue.space(str(use.fixed[parameter.name]))
-            if record.family != run.teacher.name:
+            if record.family != run.teacher.model.name:
                 raise PlanError(
                     f"recipe.{info.name}.{parameter.name}: search space '{record.name}' is for "
                     f"the model family '{record.family}', but the teacher is a "
-                    f"'{run.teacher.name}'; choose a space of that family (stillhouse plugins)"
+                    f"'{run.teacher.model.name}'; choose a space of that family (stillhouse plugins)"
                 )
             return load_space(catalogue.space_text(record), record.name)
     return None

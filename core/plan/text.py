@@ -13,7 +13,8 @@ def describe(plan: Plan) -> str:
     lines = [
         f"run       {run.name}",
         f"task      {run.task.name}",
-        f"teacher   {run.teacher.name} ({_pairs(run.teacher.fixed)})",
+        f"teacher   {run.teacher.model.name} ({_pairs(run.teacher.model.fixed)}); "
+        f"{run.teacher.training.epochs} epochs",
         "recipe",
         *(f"  {i}. {_step_line(step)}" for i, step in enumerate(plan.steps, 1)),
         *(f"     {line}" for step in plan.steps for line in _prepare_lines(plan, step)),
@@ -21,8 +22,8 @@ def describe(plan: Plan) -> str:
         *(f"  {d}" for d in plan.space.dimensions),
         f"search    {_objectives(plan)} with {run.search.sampler.name}, "
         f"{run.search.evaluations} evaluations, seed {run.search.seed}",
-        "limits    " + ("; ".join(limit.text for limit in run.search.limits) or "none"),
-        f"target    {run.target.use.name} ({_pairs(run.target.use.fixed)})",
+        "limits    " + ("; ".join(f"{limit.cost} {limit.text}" for limit in run.search.limits) or "none"),
+        f"target    {run.target.runtime.name} ({_pairs(run.target.runtime.fixed)})",
     ]
     return "\n".join(lines)
 

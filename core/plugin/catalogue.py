@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 from stillhouse.core.errors import PluginError, UserError, nearest
 from stillhouse.core.plugin import code
-from stillhouse.core.plugin.check import NAME
 from stillhouse.core.plugin.entries import DISABLE, HOST, Disabled, Entry, Extra, installed, local
 from stillhouse.core.plugin.kinds import BY_INFO, BY_KIND, KINDS, RecordKind
 from stillhouse.core.plugin.listing import PluginStatus, gain
@@ -70,6 +69,15 @@ class Catalogue:
     def names(self, kind: RecordKind) -> tuple[str, ...]:
         """Names of a kind, sorted, without the disabled ones; imports nothing of a plugin."""
         return tuple(sorted(name for k, name in self._on if k == kind))
+
+    def kinds_of(self, name: str) -> tuple[RecordKind, ...]:
+        """The kinds that have a name: those in use, else those disabled; UserError for none."""
+        on = [k for k in KINDS if (k, name) in self._on]
+        off = [k for k in KINDS if any((e.door.kind, e.name) == (k, name) for e in self._off)]
+        if not (on or off):
+            hint = nearest(name, sorted({n for _, n in self._on}))
+            raise UserError(f"no plugin is called '{name}'{hint} (list them: stillhouse plugins)")
+        return tuple(on or off)
 
     def record(self, kind: RecordKind, name: str) -> Record:
         """Describe one plugin.

@@ -63,8 +63,10 @@ def _example(record: Record) -> str:
 
 def _bad_sets(record: Record) -> Iterator[str]:
     for field in fields(record):
+        if not str(field.type).startswith("frozenset"):
+            continue
         value = getattr(record, field.name)
-        if str(field.type).startswith("frozenset") and not isinstance(value, frozenset):
+        if not (isinstance(value, frozenset) and all(isinstance(item, str) for item in value)):
             yield f"{field.name}: expected a frozenset of text, got {value!r}"
 
 

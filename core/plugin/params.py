@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -130,7 +129,6 @@ def param(
     return dataclasses.field(default=default, metadata={_MARK: mark})
 
 
-@cache
 def declared(params: type[Params]) -> tuple[Param, ...]:
     """The parameters of a declaration, in order of declaration."""
     if not dataclasses.is_dataclass(params):

@@ -12,8 +12,6 @@ from stillhouse.core.plugin import Catalogue
 if TYPE_CHECKING:
     from torch import nn
 
-    from stillhouse.core.evaluate import Method, ModelFamily
-
 FORMAT = 1
 
 
@@ -57,18 +55,14 @@ def _record(path: Path) -> dict[str, Any]:
 def _skeleton(record: dict[str, Any], catalogue: Catalogue, place: Path) -> nn.Module:
     import torch
 
-    build = cast("type[ModelFamily]", catalogue.resolve(catalogue.model(record["family"])))
+    from stillhouse.core.evaluate.skeletons import skeleton
+
     try:
-        module = build().build(record["structure"], torch.Generator().manual_seed(0))
-        for change in record["rebuilds"]:
-            info = catalogue.method(change["method"])
-            method = cast("type[Method]", catalogue.resolve(info))()
-            module = method.rebuild(module, change["record"])
+        return skeleton(record, torch.Generator().manual_seed(0), catalogue)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunDirectoryError(
             f"{place / 'model.json'}: the structure cannot be built ({error!r})"
         ) from None
-    return module
 
 
 def _with_weights(module: nn.Module, path: Path) -> nn.Module:

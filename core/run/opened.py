@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
@@ -38,8 +38,8 @@ class Opened:
         """Identifies the initial state: data, teacher with its training, seed, precision."""
         run = self.plan.run
         return fingerprint(
-            self.task.data.sha256, self.family.name, self.full, dict(run.teacher.fixed),
-            run.search.seed, run.train.device, run.train.precision,
+            self.task.data.sha256, dict(run.task.fixed), self.family.name, self.full,
+            asdict(run.teacher.training), run.search.seed, run.train.device, run.train.precision,
         )  # fmt: skip
 
 
@@ -54,12 +54,12 @@ def open_run(
     run = plan.run
     torch.set_num_threads(run.train.threads or torch.get_num_threads())
     task = cast(Task, _built(catalogue, catalogue.task(run.task.name), run.task.fixed))
-    model = catalogue.model(run.teacher.name)
+    model = catalogue.model(run.teacher.model.name)
     family = cast("type[ModelFamily]", catalogue.resolve(model))()
-    params = model.params(**_own(model, run.teacher.fixed))
+    params = model.params(**run.teacher.model.fixed)
     full = family.structure(params, task.input_shape, task.outputs)
-    target_use = run.target.use
-    target = cast(Target, _built(catalogue, catalogue.target(target_use.name), target_use.fixed))
+    runtime = run.target.runtime
+    target = cast(Target, _built(catalogue, catalogue.target(runtime.name), runtime.fixed))
     steps = tuple(
         BoundStep(
             step,
@@ -85,13 +85,5 @@ def open_run(
 
 
 def _built(catalogue: Catalogue, record: Record, fixed: Mapping[str, Any]) -> object:
-    build = catalogue.resolve(record)
-    return build(record.params(**_own(record, fixed)))  # type: ignore[operator]
-
-
-def _own(record: Record, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that the record itself declares (a section may carry the engine's as well)."""
-    from stillhouse.core.plugin import declared
-
-    names = {p.name for p in declared(record.params)}
-    return {name: value for name, value in fixed.items() if name in names}
+    build = cast("Callable[[object], object]", catalogue.resolve(record))
+    return build(record.params(**fixed))

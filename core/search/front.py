@@ -1,7 +1,7 @@
 """Pareto fronts, ranks, crowding and hypervolume, for any mix of directions.
 
-A row with a NaN or an infinity is a failed evaluation: it is on no front, ranks last and adds no volume.
-`moocore` is imported on use.
+A row with a NaN or an infinity is a failed evaluation: it is on no front, ranks last and adds no
+volume. `moocore` is imported on use.
 """
 
 from __future__ import annotations

@@ -79,7 +79,8 @@ class Study:
 
     def front(self) -> list[Trial]:
         """The trials that no other dominates, in the order they were told."""
-        values = np.array([t.values for t in self.trials]).reshape(len(self.trials), -1)
+        shape = (len(self.trials), len(self.problem.objectives))
+        values = np.array([trial.values for trial in self.trials]).reshape(shape)
         mask = on_front(values, [o.maximize for o in self.problem.objectives])
         return [trial for trial, keep in zip(self.trials, mask, strict=True) if keep]
 
@@ -111,10 +112,14 @@ class Study:
     def _check(self, codes: Codes, count: int) -> None:
         space = self.problem.space
         if codes.ndim != 2 or codes.shape[1] != space.width or len(codes) > count:
-            raise self._broken(f"expected at most {count} rows of {space.width}, {codes.shape}")
+            raise self._broken(f"expected at most {count} rows of {space.width}, got {codes.shape}")
         if not len(codes):
             return
-        if not np.array_equal(space.canonical(codes), codes):
+        try:
+            canonical = np.array_equal(space.canonical(codes), codes)
+        except ValueError as error:
+            raise self._broken(str(error)) from error
+        if not canonical:
             raise self._broken("a candidate's codes are not canonical")
         if (self.problem.costs.violation(codes) > 0).any():
             raise self._broken("a candidate breaks a limit")

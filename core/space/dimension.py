@@ -44,6 +44,13 @@ class Dimension(ABC):
         if problem := self.problem():
             raise ConfigError(f"dimension '{self.name}': {problem}")
 
+    def __str__(self) -> str:
+        per = f", for each of {self.per}" if self.per else ""
+        when = (
+            f", when {self.when[0]} is {' or '.join(map(str, self.when[1]))}" if self.when else ""
+        )
+        return f"{self.name}: {self.expected}{per}{when}"
+
     @property
     @abstractmethod
     def columns(self) -> int:
@@ -83,7 +90,10 @@ class Dimension(ABC):
 
     @abstractmethod
     def values(self, codes: Codes) -> NDArray[Any]:
-        """Values of genes (..., columns) as (...) or (..., columns); inactive ones are arbitrary."""
+        """Values of genes (..., columns) as (...) or (..., columns); a new array.
+
+        Genes that are inactive get arbitrary values.
+        """
 
     @abstractmethod
     def scaled(self, codes: Codes) -> Codes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -43,9 +42,6 @@ class Indexed(Dimension):
     def upper(self) -> float:
         return float(self.count - 1)
 
-    def draw(self, shape: tuple[int, int], rng: np.random.Generator) -> Codes:
-        return rng.integers(self.count, size=(*shape, 1)).astype(np.float64)
-
     def mutated(self, codes: Codes, rng: np.random.Generator) -> Codes:
         """Another value; half of the time a neighbouring one, where values have an order."""
         if self.count == 1:
@@ -65,8 +61,3 @@ class Indexed(Dimension):
         near = [at - 1, at + 1] if self.ordered else [i for i in range(self.count) if i != at]
         inside = [i for i in near if 0 <= i <= self.upper]
         return np.array(inside, dtype=np.float64).reshape(-1, 1)
-
-
-def log_edges(low: float, step: float, count: int) -> tuple[float, float]:
-    """Logarithms of the outer cell edges of `count` values from `low` (1 or more) in `step`s."""
-    return math.log(low - min(step, low) / 2), math.log(low + (count - 1) * step + step / 2)

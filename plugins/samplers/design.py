@@ -30,14 +30,18 @@ def first_design(
 ) -> Codes:
     """Up to `count` feasible candidates in random order, (n, width), not marked as seen.
 
-    Half of them are spread evenly over the costs, half are among the dearest tenth: quality
-    mostly grows with cost, so the best candidates lie near the limits.
+    Half of them are spread evenly from the cheapest to the dearest, half are among the dearest
+    tenth: quality mostly grows with cost, so the best candidates lie near the limits.
     """
-    pool = draws.pool(32 * count)
-    dearest = np.argsort(use_of_limits(problem, pool), kind="stable") if len(pool) else pool
+    pool = draws.unseen(np.concatenate([problem.feasible, draws.pool(32 * count)]))
+    pool = pool[rng.permutation(len(pool))]
     if len(pool) <= count:
-        return rng.permutation(pool)
-    spread = np.linspace(0, len(pool) - 1, count - count // 2).round().astype(np.int64)
-    tail = np.arange(int(0.9 * len(pool)), len(pool))
-    near = rng.permutation(np.setdiff1d(tail, spread))[: count // 2]
-    return rng.permutation(pool[dearest[np.concatenate([spread, near])]])
+        return pool
+    use = use_of_limits(problem, pool)
+    dearest = np.argsort(use, kind="stable")
+    steps = np.linspace(use.min(), use.max(), count - count // 2)
+    spread = np.unique(np.minimum(np.searchsorted(use[dearest], steps), len(pool) - 1))
+    tail = np.setdiff1d(np.arange(int(0.9 * len(pool)), len(pool)), spread)
+    near = rng.permutation(tail)[: count - len(spread)]
+    chosen: Codes = pool[dearest[rng.permutation(np.concatenate([spread, near]))]]
+    return chosen

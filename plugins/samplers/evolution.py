@@ -7,33 +7,10 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.plugin.params import Params, param
 from stillhouse.core.search import Codes, FeasibleDraws, Problem, Sampler, crowding, ranks
 from stillhouse.plugins.samplers.design import first_design, use_of_limits
+from stillhouse.plugins.samplers.info import EvolutionParams
 from stillhouse.plugins.samplers.screening import screened
-
-
-class EvolutionParams(Params):
-    """Settings of the evolution sampler."""
-
-    population: int = param(
-        32, low=2, high=10_000, searchable=False, help="best candidates kept as parents"
-    )
-    initial: int = param(
-        16, low=1, high=10_000, searchable=False, help="first candidates, spread over the costs"
-    )
-    mutation: float = param(
-        0.15, low=0.0, high=1.0, searchable=False, help="chance that a gene of a child changes"
-    )
-    crossover: float = param(
-        0.5, low=0.0, high=1.0, searchable=False, help="chance that a child has two parents"
-    )
-    oversample: int = param(
-        50, low=1, high=1000, searchable=False, help="children bred for each one evaluated"
-    )
-    surrogate: bool = param(
-        True, searchable=False, help="screen children with a Gaussian process over past results"
-    )
 
 
 @final

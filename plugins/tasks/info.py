@@ -9,6 +9,7 @@ from stillhouse.core.plugin import Params, TaskInfo, hookimpl, param
 SPLIT_SEED_HELP = "which of the possible splits is drawn"
 SHIFT_HELP = "training views move by up to this many frames"
 NOISE_HELP = "training views get noise of this standard deviation (features have 1)"
+MASK_HELP = "training views lose up to this many frames in a row"
 
 
 class SpokenDigitsParams(Params):
@@ -20,6 +21,7 @@ class SpokenDigitsParams(Params):
     split_seed: int = param(0, low=0, searchable=False, help=SPLIT_SEED_HELP)
     shift: int = param(2, low=0, high=8, searchable=False, help=SHIFT_HELP)
     noise: float = param(0.1, low=0, high=2, searchable=False, help=NOISE_HELP)
+    mask: int = param(6, low=0, high=32, searchable=False, help=MASK_HELP)
 
 
 class NpzParams(Params):
@@ -43,6 +45,7 @@ class NpzParams(Params):
     split_seed: int = param(0, low=0, searchable=False, help=SPLIT_SEED_HELP)
     shift: int = param(0, low=0, searchable=False, help=SHIFT_HELP)
     noise: float = param(0.0, low=0, high=2, searchable=False, help=NOISE_HELP)
+    mask: int = param(0, low=0, searchable=False, help=MASK_HELP)
 
 
 class AudioFolderParams(Params):
@@ -76,6 +79,7 @@ class AudioFolderParams(Params):
     split_seed: int = param(0, low=0, searchable=False, help=SPLIT_SEED_HELP)
     shift: int = param(2, low=0, searchable=False, help=SHIFT_HELP)
     noise: float = param(0.1, low=0, high=2, searchable=False, help=NOISE_HELP)
+    mask: int = param(6, low=0, searchable=False, help=MASK_HELP)
 
 
 @hookimpl

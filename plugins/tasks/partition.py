@@ -42,7 +42,8 @@ def lasting(names: Sequence[object], targets: Ids, seed: int) -> Parts:
     """Sample ids by split; a sample stays where it is when others are added.
 
     Shares are kept on average only. In a class so small that a split would be empty, the sample
-    next to that split's interval moves into it; needs `FEWEST` samples a class.
+    next to that split's interval moves into it, until the class has grown; needs `FEWEST` samples
+    a class.
     """
     places = _places(names, seed)
     edges = np.cumsum(list(SHARES.values()))[:-1]
@@ -64,8 +65,8 @@ def assemble(inputs: NDArray[np.float32], targets: Ids, parts: Parts) -> TaskDat
 
 def _places(names: Sequence[object], seed: int) -> NDArray[np.float64]:
     def place(name: object) -> float:
-        digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") / 2**64
+        digest = hashlib.blake2b(f"{seed}/{name}".encode(errors="surrogateescape"), digest_size=8)
+        return int.from_bytes(digest.digest(), "big") / 2**64
 
     return np.array([place(name) for name in names])
 

@@ -34,7 +34,9 @@ def build(params: SpokenDigitsParams) -> Task:
     parts = partition.exact(range(len(targets)), targets, params.split_seed)
     inputs = clips.standardised(parts["train"]).fitted(params.frames)
     data = partition.assemble(inputs, targets, parts)
-    return Classification("spoken-digits", data, LABELS, shift=params.shift, noise=params.noise)
+    return Classification(
+        "spoken-digits", data, LABELS, shift=params.shift, noise=params.noise, mask=params.mask
+    )
 
 
 def verified(path: Traversable) -> bytes:

@@ -18,7 +18,7 @@ from stillhouse.core.evaluate import ElasticModule
 from stillhouse.plugins.models.keyword_transformer.genes import (
     complete,
     gene_values,
-    hidden_width,
+    subnet,
 )
 from stillhouse.plugins.models.keyword_transformer.network import (
     Block,
@@ -75,14 +75,14 @@ class ElasticKeywordTransformer(ElasticModule):
 
     def __init__(self, plain: KeywordTransformer) -> None:
         super().__init__()
-        self.full_structure = plain.structure
+        self._full_structure = self._structure = dict(plain.structure)
         self.full = gene_values(plain.structure)
+        self._active = dict(self.full)
         self.frames = ElasticLinear.from_plain(plain.frames)
         self.positions = ElasticEmbedding.from_plain(plain.positions)
         self.blocks = nn.ModuleList(ElasticBlock(b) for b in plain.blocks if isinstance(b, Block))
         self.norm = ElasticLayerNorm.from_plain(plain.norm)
         self.head = ElasticLinear.from_plain(plain.head)
-        self._active = dict(self.full)
 
     @classmethod
     def from_plain(cls, plain: KeywordTransformer) -> Self:
@@ -91,56 +91,43 @@ class ElasticKeywordTransformer(ElasticModule):
     def set_active(self, configuration: Mapping[str, Any]) -> None:
         """Absent genes take the full network's values; per-layer genes may be one number.
 
-        Raises `UserError` (a ValueError) and keeps the configuration it had.
+        Raises `UserError` (a ValueError), leaving the active slice as it was.
         """
-        genes, before = complete(configuration, self.full), self._active
-        try:
-            self._slice(genes)
-        except ValueError:
-            self._slice(before)
-            raise
-        self._active = genes
-
-    def _slice(self, genes: Mapping[str, Any]) -> None:
-        width = int(genes["width"])
+        structure = subnet(self._full_structure, configuration)
+        width = structure["width"]
         self.frames.set_active(self.frames.weight.shape[1], width)
         self.positions.set_active(width)
-        for block, heads, ratio in zip(
-            self._running(genes["depth"]), genes["heads"], genes["ffn_ratio"], strict=True
-        ):
-            block.set_active(width, int(heads), int(hidden_width(ratio, width)))
         self.norm.set_active(width)
         self.head.set_active(width, self.head.weight.shape[0])
+        blocks = self._kept(structure["depth"])
+        layers = zip(blocks, structure["heads"], structure["hidden"], strict=True)
+        for block, heads, hidden in layers:
+            block.set_active(width, heads, hidden)
+        self._structure, self._active = structure, complete(self.full, configuration)
 
-    def _running(self, depth: int) -> list[ElasticBlock]:
-        blocks = (self.blocks[i] for i in kept_blocks(int(depth)))
+    def _kept(self, depth: int) -> list[ElasticBlock]:
+        blocks = (self.blocks[i] for i in kept_blocks(depth))
         return [block for block in blocks if isinstance(block, ElasticBlock)]
 
     def active(self) -> Mapping[str, Any]:
         return dict(self._active)
 
     def forward(self, x: Tensor) -> Tensor:
-        blocks = self._running(self._active["depth"])
-        return classify(x, self.frames, self.positions.table(), blocks, self.norm, self.head)
+        positions = self.positions.table()
+        blocks = self._kept(self._structure["depth"])
+        return classify(x, self.frames, positions, blocks, self.norm, self.head)
 
     def structure(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """The structure a configuration extracts to; `UserError` outside the full network."""
-        genes = complete(configuration, self.full)
-        width = int(genes["width"])
-        return {
-            **self.full_structure,
-            "width": width,
-            "depth": int(genes["depth"]),
-            "heads": [int(heads) for heads in genes["heads"]],
-            "hidden": [int(hidden_width(ratio, width)) for ratio in genes["ffn_ratio"]],
-        }
+        return subnet(self._full_structure, configuration)
 
     def extract(self) -> KeywordTransformer:
+        blocks = self._kept(self._structure["depth"])
         return KeywordTransformer(
-            self.structure(self._active),
+            dict(self._structure),
             self.frames.extract(),
             self.positions.extract(),
-            [block.extract() for block in self._running(self._active["depth"])],
+            [block.extract() for block in blocks],
             self.norm.extract(),
             self.head.extract(),
         ).train(self.training)

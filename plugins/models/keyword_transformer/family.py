@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -17,7 +17,11 @@ from stillhouse.core.evaluate import ModelFamily
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.models.info import KeywordTransformerParams
 from stillhouse.plugins.models.keyword_transformer.elastic import ElasticKeywordTransformer
-from stillhouse.plugins.models.keyword_transformer.genes import gene_columns, hidden_width
+from stillhouse.plugins.models.keyword_transformer.genes import (
+    gene_columns,
+    hidden_width,
+    subnet,
+)
 from stillhouse.plugins.models.keyword_transformer.network import KeywordTransformer, skeleton
 from stillhouse.plugins.models.keyword_transformer.sheet import keyword_transformer_sheet
 
@@ -56,6 +60,9 @@ class KeywordTransformerFamily(ModelFamily):
         network = skeleton(structure).to_empty(device=generator.device)
         draw_weights(network, generator)
         return network
+
+    def subnet(self, full: Structure, configuration: Mapping[str, Any]) -> Structure:
+        return subnet(full, configuration)
 
     def taps(self, structure: Structure) -> dict[str, int]:
         """Block outputs, (batch, frames, width) each."""

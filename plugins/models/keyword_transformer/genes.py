@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.elastic import check_slice
 from stillhouse.core.errors import UserError, nearest
 
-GENES: Final = ("width", "depth", "heads", "ffn_ratio")
+LAYER_GENES: Final = ("heads", "ffn_ratio")
+GENES: Final = ("width", "depth", *LAYER_GENES)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise `UserError` for the first name that is not one of the genes."""
+    for name in names:
+        if name not in GENES:
+            raise UserError(
+                f"keyword-transformer has no gene '{name}'{nearest(name, GENES)}; "
+                f"its genes are {', '.join(GENES)}"
+            )
 
 
 def hidden_width(ffn_ratio: Any, width: Any) -> Any:
@@ -31,32 +43,46 @@ def gene_values(structure: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def complete(configuration: Mapping[str, Any], full: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with absent genes taken from `full`, per-layer genes as lists.
+def complete(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with absent genes taken from the full one, per-layer genes as lists.
 
-    Raises `UserError` for an unknown gene, too great a depth, or a list that does not fit it.
+    A per-layer gene may be given as one number for all layers. Raises `UserError` for an unknown
+    gene and for a list that does not fit the depth.
     """
-    for name in configuration:
-        if name not in GENES:
-            raise UserError(
-                f"keyword-transformer has no gene '{name}'{nearest(name, GENES)}; "
-                f"its genes are {', '.join(GENES)}"
-            )
+    check_names(configuration)
     genes = {**full, **configuration}
-    depth = genes["depth"]
-    if not 1 <= depth <= full["depth"]:
-        raise UserError(f"depth: expected 1 to {full['depth']} (the full network's), came {depth}")
-    for name in ("heads", "ffn_ratio"):
-        genes[name] = _per_layer(name, genes[name], depth, given=name in configuration)
+    check_slice("keyword-transformer", depth=(genes["depth"], full["depth"]))
+    depth = int(genes["depth"])
+    for name in LAYER_GENES:
+        genes[name] = _layers(name, genes[name], depth, given=name in configuration)
     return genes
 
 
-def _per_layer(name: str, value: Any, depth: int, *, given: bool) -> list[Any]:
-    if not isinstance(value, Sequence):
+def _layers(name: str, value: Any, depth: int, *, given: bool) -> list[Any]:
+    if np.ndim(value) == 0:
         return [value] * depth
     if given and len(value) != depth:
         raise UserError(f"{name}: expected one value for each of {depth} layers, came {value}")
     return list(value[:depth])
+
+
+def subnet(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The structure a configuration has inside the full structure, see `complete`.
+
+    Raises `UserError` also for a configuration that needs more weights than `full` has.
+    """
+    genes = complete(gene_values(full), configuration)
+    width, depth = int(genes["width"]), int(genes["depth"])
+    check_slice("keyword-transformer", width=(width, full["width"]))
+    heads = [int(count) for count in genes["heads"]]
+    hidden = [int(hidden_width(ratio, width)) for ratio in genes["ffn_ratio"]]
+    for layer in range(depth):
+        limits = {
+            f"heads of layer {layer}": (heads[layer], full["heads"][layer]),
+            f"hidden width of layer {layer}": (hidden[layer], full["hidden"][layer]),
+        }
+        check_slice("keyword-transformer", **limits)
+    return {**full, "width": width, "depth": depth, "heads": heads, "hidden": hidden}
 
 
 def gene_columns(structures: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.float64]]:
@@ -64,7 +90,7 @@ def gene_columns(structures: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[n
     genes = [gene_values(structure) for structure in structures]
     deepest = max((g["depth"] for g in genes), default=1)
     columns = {name: np.array([g[name] for g in genes], np.float64) for name in ("width", "depth")}
-    for name in ("heads", "ffn_ratio"):
+    for name in LAYER_GENES:
         columns[name] = np.full((len(genes), deepest), np.nan)
         for row, g in zip(columns[name], genes, strict=True):
             row[: g["depth"]] = g[name]

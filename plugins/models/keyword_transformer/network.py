@@ -33,10 +33,11 @@ def classify(
 def residual(
     x: Tensor, norm1: nn.Module, attention: nn.Module, norm2: nn.Module, feed_forward: nn.Module
 ) -> Tensor:
-    """One pre-norm block over (batch, frames, width)."""
-    x = x + attention(norm1(x))
-    out: Tensor = x + feed_forward(norm2(x))
-    return out
+    """One pre-norm block over (batch, frames, width); frames are rows of one matrix inside."""
+    rows = x.flatten(0, 1)
+    rows = rows + attention(norm1(rows), x.shape[1])
+    out: Tensor = rows + feed_forward(norm2(rows))
+    return out.view(x.shape)
 
 
 @final
@@ -78,9 +79,7 @@ class KeywordTransformer(nn.Module):
         self.norm, self.head = norm, head
 
     def forward(self, x: Tensor) -> Tensor:
-        return classify(
-            x, self.frames, self.positions.weight, self.blocks, self.norm, self.head
-        )
+        return classify(x, self.frames, self.positions.weight, self.blocks, self.norm, self.head)
 
 
 def skeleton(structure: Mapping[str, Any]) -> KeywordTransformer:

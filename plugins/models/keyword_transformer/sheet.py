@@ -10,13 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
-from stillhouse.plugins.models.keyword_transformer.genes import gene_values, hidden_width
+from stillhouse.core.elastic import check_slice
+from stillhouse.plugins.models.keyword_transformer.genes import (
+    check_names,
+    gene_values,
+    hidden_width,
+)
 
 
 def keyword_transformer_sheet(
     full: Mapping[str, Any], columns: Mapping[str, NDArray[Any]]
 ) -> OperatorSheet:
-    """Rows over the columns' candidates; genes without a column keep the full network's value."""
+    """Rows over the columns' candidates (one if there are none).
+
+    Genes without a column keep the full network's value. Raises `UserError` for a column that is
+    no gene, and for candidates deeper than the full network whose layers no column describes.
+    """
+    check_names(columns)
     candidates = max((len(column) for column in columns.values()), default=1)
     genes = _Genes.of(gene_values(full), columns, candidates)
     rows = (*_entry(full, genes), *_blocks(full, genes), *_exit(full, genes))
@@ -42,6 +52,8 @@ class _Genes:
             values = np.asarray(columns.get(name, full[name]), np.float64)
             if name in columns and values.ndim == 1:
                 values = values[:, None]
+            if name not in columns:
+                check_slice("keyword-transformer", depth=(layers, full["depth"]))
             return np.broadcast_to(values, (candidates, max(layers, values.shape[-1])))
 
         width, depth = column("width"), column("depth")

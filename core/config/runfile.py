@@ -1,0 +1,137 @@
+"""A run file: read, checked against the installed plugins' declarations, and written again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from stillhouse.core.config.document import parse_document, read_text
+from stillhouse.core.config.nodes import Node, Spot, Table, located, shown
+from stillhouse.core.config.overrides import apply_overrides
+from stillhouse.core.config.records import (
+    Plugins,
+    PluginUse,
+    SearchSection,
+    TargetSection,
+    TeacherSection,
+)
+from stillhouse.core.config.sections import (
+    name_from,
+    read_flag,
+    read_name,
+    read_search,
+    read_target,
+    read_teacher,
+    read_train,
+)
+from stillhouse.core.config.settings import TrainSection
+from stillhouse.core.config.uses import read_recipe, read_use
+from stillhouse.core.config.values import Setting
+from stillhouse.core.config.written import written
+from stillhouse.core.errors import ConfigError
+
+KEYS: Final = (
+    "name", "task", "teacher", "recipe", "search", "target", "baselines", "train",
+)  # fmt: skip
+REQUIRED: Final[Mapping[str, str]] = {
+    "task": "what the model is for: the name of a task, or NAME: {...}",
+    "teacher": "the model to learn from: {model: NAME, ...}",
+    "recipe": "the methods to apply, in order: a list",
+    "search": "objectives and limits: {maximize: METRIC, limits: {...}}",
+    "target": "where the model will run: {runtime: NAME, ...}",
+}
+_MOST_LINES: Final = 5
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A whole run file, every default filled in and every path absolute.
+
+    `source` is the file it came from; two run files that say the same are equal wherever they
+    were written.
+    """
+
+    name: str
+    task: PluginUse
+    teacher: TeacherSection
+    recipe: tuple[PluginUse, ...]
+    search: SearchSection
+    target: TargetSection
+    baselines: bool
+    train: TrainSection
+    source: str = field(default="", compare=False)
+
+    def to_yaml(self) -> str:
+        """The resolved run file as YAML; parsing it gives an equal `RunFile`."""
+        return written(self)
+
+
+def load(
+    path: Path | str, catalogue: Plugins, sets: Sequence[str] = (), limits: Sequence[str] = ()
+) -> RunFile:
+    """Read a run file, with `--set key.path=value` and `--limit "cost <= bound"` overrides.
+
+    Raises ConfigError when the file cannot be read, or as `parse` does.
+    """
+    return parse(read_text(Path(path)), str(path), catalogue, sets, limits)
+
+
+def parse(
+    text: str,
+    source: str,
+    catalogue: Plugins,
+    overrides: Sequence[str] = (),
+    limits: Sequence[str] = (),
+) -> RunFile:
+    """A validated run file from its text. Relative paths start at the folder of `source`.
+
+    Raises ConfigError with file, line, column and key path for the first problem found; unknown
+    keys are reported together, up to five of them. A plugin that fails to describe itself raises
+    PluginError.
+    """
+    root = parse_document(text, source)
+    if not isinstance(root, Table):
+        fact = f"expected keys such as task: and recipe:, got {shown(root)}"
+        raise ConfigError(located(root.mark, "", fact))
+    return _read(apply_overrides(root, overrides, limits), source, catalogue)
+
+
+def _read(root: Node, source: str, catalogue: Plugins) -> RunFile:
+    spot = Spot(root)
+    setting = Setting(catalogue, Path(source).parent.absolute())
+    try:
+        run = _sections(spot, source, setting)
+    except ConfigError:
+        # A misspelt key is the likely cause of whatever is missing later.
+        if not spot.unknown:
+            raise
+    if spot.unknown:
+        rest = len(spot.unknown) - _MOST_LINES
+        lines = [*spot.unknown[:_MOST_LINES], *([f"and {rest} more unknown keys"] * (rest > 0))]
+        raise ConfigError("\n".join(lines))
+    return run
+
+
+def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
+    given = spot.entries(KEYS)
+    for key, expected in REQUIRED.items():
+        if key not in given:
+            raise spot.under(key, spot.node).error(f"missing; expected {expected}")
+
+    def optional(key: str, read: Callable[[Spot], _T], default: _T) -> _T:
+        return read(given[key]) if key in given else default
+
+    return RunFile(
+        name=optional("name", read_name, name_from(Path(source).stem)),
+        task=read_use(given["task"], "task", setting),
+        teacher=read_teacher(given["teacher"], setting),
+        recipe=read_recipe(given["recipe"], setting),
+        search=read_search(given["search"], setting),
+        target=read_target(given["target"], setting),
+        baselines=optional("baselines", read_flag, True),
+        train=optional("train", lambda train: read_train(train, setting), TrainSection()),
+        source=source,
+    )

@@ -1,0 +1,161 @@
+"""A JSON Schema of run files for editors, from the same declarations that check them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from stillhouse.core.config.records import Plugins
+from stillhouse.core.config.runfile import REQUIRED
+from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
+from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.cost.limits import COST_NAMES
+from stillhouse.core.errors import StillhouseError
+from stillhouse.core.plugin.kinds import RecordKind
+from stillhouse.core.plugin.params import Param, Params, declared
+
+Schema: TypeAlias = dict[str, Any]
+
+_TYPES: Final[Mapping[str, str]] = {
+    "bool": "boolean", "int": "integer", "float": "number", "str": "string",
+    "path": "string", "space": "string", "list": "array",
+}  # fmt: skip
+_BOUND: Final = r"^\s*(<=|>=)?\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*%?\s*$"
+_METRIC: Final = r"^[a-z][a-z0-9_]{0,63}$"
+
+
+def json_schema(catalogue: Plugins) -> Schema:
+    """JSON Schema (draft 2020-12) of run files with every installed plugin's parameters.
+
+    A plugin that fails to describe itself accepts any parameters, with its error as description.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "stillhouse run file",
+        **_object(
+            {
+                "name": {"type": "string", "pattern": r"^[^\s/\\.-][^\s/\\]{0,99}$"},
+                "task": _use(catalogue, "task"),
+                "teacher": _flat(catalogue, "model", "model", TeacherTraining),
+                "recipe": {"type": "array", "minItems": 1, "items": _use(catalogue, "method")},
+                "search": _search(catalogue),
+                "target": _flat(catalogue, "runtime", "target", TargetSettings),
+                "baselines": {"type": "boolean", "description": "train the control networks"},
+                "train": _params(catalogue, declared(TrainSection)),
+            },
+            REQUIRED,
+        ),
+    }
+
+
+def _object(properties: Mapping[str, Any], required: Iterable[str] = ()) -> Schema:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _use(catalogue: Plugins, kind: RecordKind) -> Schema:
+    """A plugin by its name, or one name with its parameters."""
+    options: list[Schema] = []
+    for name in catalogue.names(kind):
+        params, about = _described(catalogue, kind, name)
+        if params is None:
+            inner: Schema = {"description": about}
+        else:
+            inner = _nullable(_params(catalogue, params, searchable=kind == "method"), params)
+        if params is None or not any(p.required for p in params):
+            options.append({"const": name, "description": about})
+        options.append({**_object({name: inner}, [name]), "description": about})
+    return {"anyOf": options} if options else {"not": {}}
+
+
+def _nullable(schema: Schema, params: tuple[Param, ...]) -> Schema:
+    if any(p.required for p in params):
+        return schema
+    return {**schema, "type": ["object", "null"]}
+
+
+def _flat(catalogue: Plugins, key: str, kind: RecordKind, engine: type[Params]) -> Schema:
+    """A section that names a plugin under `key` beside its parameters and the engine's."""
+    options: list[Schema] = []
+    for name in catalogue.names(kind):
+        params, about = _described(catalogue, kind, name)
+        known = _params(catalogue, (*(params or ()), *declared(engine)))
+        known["properties"] = {key: {"const": name}, **known["properties"]}
+        known["required"] = [key, *known["required"]]
+        known["additionalProperties"] = params is None
+        options.append({**known, "description": about})
+    return {"anyOf": options} if options else {"not": {}}
+
+
+def _described(
+    catalogue: Plugins, kind: RecordKind, name: str
+) -> tuple[tuple[Param, ...] | None, str]:
+    try:
+        record = catalogue.record(kind, name)
+    except StillhouseError as error:
+        return None, str(error)
+    return declared(record.params), record.summary
+
+
+def _params(catalogue: Plugins, params: tuple[Param, ...], *, searchable: bool = False) -> Schema:
+    properties = {p.name: _param(catalogue, p, searchable=searchable) for p in params}
+    return _object(properties, [p.name for p in params if p.required])
+
+
+def _param(catalogue: Plugins, param: Param, *, searchable: bool) -> Schema:
+    fixed = _fixed(catalogue, param)
+    options = [fixed]
+    if param.default is None and not param.required:
+        options.append({"type": "null"})
+    if searchable and param.searchable and param.kind not in ("space", "path"):
+        options += _searched(param, fixed)
+    schema: Schema = {"anyOf": options} if len(options) > 1 else dict(fixed)
+    schema["description"] = param.help
+    if not param.required:
+        schema["default"] = param.default
+    return schema
+
+
+def _fixed(catalogue: Plugins, param: Param) -> Schema:
+    if param.kind == "space":
+        return {"enum": list(catalogue.names("space"))}
+    if param.choices:
+        return {"enum": list(param.choices)}
+    schema: Schema = {"type": _TYPES[param.kind]}
+    if param.low is not None:
+        schema["minimum"] = param.low
+    if param.high is not None:
+        schema["maximum"] = param.high
+    return schema
+
+
+def _searched(param: Param, fixed: Schema) -> list[Schema]:
+    choices = {"choices": {"type": "array", "items": fixed, "minItems": 1, "uniqueItems": True}}
+    options = [_object(choices, choices)]
+    if param.kind in ("int", "float") and not param.choices:
+        ends = {"low": fixed, "high": fixed, "log": {"type": "boolean", "default": param.log}}
+        options.append(_object(ends, ("low", "high")))
+    return options
+
+
+def _search(catalogue: Plugins) -> Schema:
+    metric = {"type": "string", "pattern": _METRIC}
+    metrics = {"anyOf": [metric, {"type": "array", "items": metric, "uniqueItems": True}]}
+    bound = {
+        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _BOUND}],
+        "description": 'a number, "<= n", ">= n", or a percentage of the teacher\'s',
+    }
+    settings = _params(catalogue, declared(SearchSettings))
+    settings["properties"] = {
+        "maximize": metrics,
+        "minimize": metrics,
+        "limits": _object(dict.fromkeys(COST_NAMES, bound)),
+        "sampler": _use(catalogue, "sampler"),
+        **settings["properties"],
+    }
+    settings["anyOf"] = [{"required": ["maximize"]}, {"required": ["minimize"]}]
+    return settings

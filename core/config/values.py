@@ -1,0 +1,182 @@
+"""A parameter's value in a run file: fixed, or searched where a declaration allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stillhouse.core.config.nodes import Scalar, Spot, Table, plain, shown, unknown_word
+from stillhouse.core.config.records import Plugins, SearchRange
+from stillhouse.core.errors import nearest
+from stillhouse.core.plugin.params import Param
+
+_RANGE_KEYS = ("low", "high", "log", "choices")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What reading a parameter depends on beside the parameter.
+
+    `folder` is where relative paths start; `hint` closes every message about a plugin's
+    parameters; `unsearchable` says why nothing here can be searched (empty where it can).
+    """
+
+    plugins: Plugins
+    folder: Path
+    hint: str = ""
+    unsearchable: str = ""
+
+
+@dataclass(frozen=True)
+class Values:
+    """Every declared parameter, each either in `fixed` or in `searched`."""
+
+    fixed: Mapping[str, Any]
+    searched: Mapping[str, SearchRange]
+
+
+def read_values(
+    owner: Spot, given: Mapping[str, Spot], params: Sequence[Param], setting: Setting
+) -> Values:
+    """Values for all of `params` from the entries that were given; defaults fill the rest.
+
+    Raises ConfigError for a missing, misfitting or unsearchable value.
+    """
+    fixed: dict[str, Any] = {}
+    searched: dict[str, SearchRange] = {}
+    for param in params:
+        spot = given.get(param.name)
+        if spot is None:
+            fixed[param.name] = _default(owner, param, setting)
+        elif isinstance(spot.node, Table):
+            searched[param.name] = read_range(spot, param, setting)
+        else:
+            fixed[param.name] = _fixed(spot, param, setting)
+    return Values(fixed, searched)
+
+
+def _default(owner: Spot, param: Param, setting: Setting) -> Any:
+    if param.required:
+        missing = owner.under(param.name, owner.node)
+        raise missing.error(f"missing; expected {_expected(param)} ({param.help}){setting.hint}")
+    if param.kind == "path" and param.default is not None:
+        return _absolute(param.default, setting.folder)
+    return tuple(param.default) if isinstance(param.default, list) else param.default
+
+
+def _fixed(spot: Spot, param: Param, setting: Setting) -> Any:
+    value = plain(spot.node)
+    if fact := _problem(spot, param):
+        raise spot.error(f"{fact}{setting.hint}")
+    if value is None:
+        return None
+    if param.kind == "path":
+        return _path(spot, value, setting)
+    if param.kind == "space":
+        known = setting.plugins.names("space")
+        if value not in known:
+            close = nearest(value, known) or f"; known: {', '.join(known) or 'none'}"
+            fact = f"unknown search space {unknown_word(value)}{close}"
+            raise spot.error(f"{fact} (stillhouse plugins)")
+    return float(value) if param.kind == "float" else value
+
+
+def _path(spot: Spot, value: str, setting: Setting) -> str:
+    if not value.strip():
+        raise spot.error(f"expected a path, got {value!r}{setting.hint}")
+    return _absolute(value, setting.folder)
+
+
+def _absolute(value: str, folder: Path) -> str:
+    return str((folder / value).absolute())
+
+
+def _problem(spot: Spot, param: Param) -> str | None:
+    value = plain(spot.node)
+    if param.problem(value) is None:
+        return None
+    # The declaration's own message repeats the value in full; here it stays on one short line.
+    close = nearest(value, map(str, param.choices)) if isinstance(value, str) else ""
+    return f"expected {_expected(param)}, got {shown(spot.node)}{close}"
+
+
+def _expected(param: Param) -> str:
+    words = {
+        "bool": "true or false",
+        "int": "a whole number",
+        "float": "a number",
+        "str": "text",
+        "path": "a path",
+        "space": "the name of a search space",
+        "list": "a list",
+    }
+    bounds = param.bounds()
+    if param.choices:
+        return bounds
+    return f"{words[param.kind]}, {bounds}" if bounds else words[param.kind]
+
+
+def read_range(spot: Spot, param: Param, setting: Setting) -> SearchRange:
+    """What `{low, high, log}` or `{choices: [...]}` says, checked against the declaration."""
+    _refuse_unsearchable(spot, param, setting)
+    given = spot.entries(_RANGE_KEYS, setting.hint)
+    if "choices" in given:
+        if extra := [key for key in given if key != "choices"]:
+            raise spot.error(f"expected either choices or low and high, got choices and {extra[0]}")
+        return SearchRange(choices=_choices(given["choices"], param, setting))
+    if param.choices or param.kind not in ("int", "float"):
+        some = f" out of {', '.join(map(str, param.choices))}" if param.choices else ""
+        raise spot.error(f"expected {{choices: [...]}}{some}, got {shown(spot.node)}{setting.hint}")
+    return _between(spot, given, param, setting)
+
+
+def _refuse_unsearchable(spot: Spot, param: Param, setting: Setting) -> None:
+    reason = setting.unsearchable
+    if not reason and not param.searchable:
+        reason = f"{param.name} is declared as not searchable"
+    if not reason and param.kind in ("space", "path"):
+        reason = f"a {param.kind} cannot be searched"
+    if reason:
+        expected = f"expected a fixed value ({_expected(param)}), got {shown(spot.node)}"
+        raise spot.error(f"{expected}: {reason}{setting.hint}")
+
+
+def _choices(spot: Spot, param: Param, setting: Setting) -> tuple[Any, ...]:
+    value = plain(spot.node)
+    if not isinstance(value, tuple) or not value:
+        raise spot.error(f"expected a list of at least one choice, got {shown(spot.node)}")
+    inner = [spot.under(str(i), node) for i, node in enumerate(getattr(spot.node, "items", ()))]
+    found = [_fixed(choice, param, setting) for choice in inner]
+    for i, choice in enumerate(found):
+        if choice in found[:i]:
+            raise inner[i].error(f"the choice {shown(inner[i].node)} is given twice")
+    return tuple(found)
+
+
+def _between(spot: Spot, given: Mapping[str, Spot], param: Param, setting: Setting) -> SearchRange:
+    for end in ("low", "high"):
+        if end not in given:
+            fact = "missing; a search range needs low and high, or choices"
+            raise spot.under(end, spot.node).error(f"{fact}{setting.hint}")
+    low, high = (_end(given[end], param, setting) for end in ("low", "high"))
+    if low >= high:
+        raise given["high"].error(f"expected a high above the low of {low:g}, got {high:g}")
+    log = _log(given["log"]) if "log" in given else param.log
+    if log and low <= 0:
+        raise given["low"].error(f"expected a low above 0 for a logarithmic range, got {low:g}")
+    return SearchRange(low, high, log)
+
+
+def _end(spot: Spot, param: Param, setting: Setting) -> Any:
+    value = _fixed(spot, param, setting)
+    if value is None:
+        raise spot.error(f"expected {_expected(param)}, got nothing{setting.hint}")
+    return value
+
+
+def _log(spot: Spot) -> bool:
+    if isinstance(spot.node, Scalar) and isinstance(spot.node.value, bool):
+        return spot.node.value
+    raise spot.error(f"expected true or false, got {shown(spot.node)}")

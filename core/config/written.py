@@ -1,0 +1,98 @@
+"""A resolved run file as YAML."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from stillhouse.core.config.records import PluginUse, SearchSection, TargetSection
+from stillhouse.core.config.scalars import resolve
+
+if TYPE_CHECKING:
+    from stillhouse.core.config.runfile import RunFile
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that our reader, unlike PyYAML's, would take for a number or a word."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None if _reads_as_itself(value) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+def _reads_as_itself(value: str) -> bool:
+    try:
+        return resolve(value) == value
+    except ValueError:
+        return False
+
+
+def _list(dumper: yaml.SafeDumper, value: tuple[Any, ...]) -> yaml.SequenceNode:
+    return dumper.represent_list(value)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(tuple, _list)
+
+
+def dump(value: Any) -> str:
+    """Plain data as block YAML that `parse_document` reads back unchanged."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def inline(value: Any) -> str:
+    """Plain data on one line, for comments and examples."""
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def written(run: RunFile) -> str:
+    """The whole run file, every default spelt out."""
+    return dump(
+        {
+            "name": run.name,
+            "task": named(run.task),
+            "teacher": {
+                "model": run.teacher.model.name,
+                **values(run.teacher.model),
+                **asdict(run.teacher.training),
+            },
+            "recipe": [named(use) for use in run.recipe],
+            "search": _search(run.search),
+            "target": _target(run.target),
+            "baselines": run.baselines,
+            "train": asdict(run.train),
+        }
+    )
+
+
+def named(use: PluginUse) -> dict[str, Any]:
+    return {use.name: values(use)}
+
+
+def values(use: PluginUse) -> dict[str, Any]:
+    return {**use.fixed, **{name: found.plain() for name, found in use.searched.items()}}
+
+
+def _search(search: SearchSection) -> dict[str, Any]:
+    rest = ("evaluations", "batch", "fidelity", "finalists", "seed")
+    return {
+        "maximize": list(search.maximize),
+        "minimize": list(search.minimize),
+        "limits": {limit.cost: limit.text for limit in search.limits},
+        "sampler": named(search.sampler),
+        **{key: getattr(search, key) for key in rest},
+    }
+
+
+def _target(target: TargetSection) -> dict[str, Any]:
+    return {
+        "runtime": target.runtime.name,
+        **values(target.runtime),
+        "profile": target.profile,
+        "repeats": target.repeats,
+        "device": target.device,
+    }

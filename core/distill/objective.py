@@ -1,0 +1,179 @@
+"""The training loss: the task's own, the gathered terms, and in-place distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.core.distill.losses import soft_labels
+from stillhouse.core.distill.settings import TrainSettings
+from stillhouse.core.distill.taps import Taps
+from stillhouse.core.errors import UserError, nearest
+from stillhouse.core.evaluate.context import Context
+from stillhouse.core.evaluate.data import Batch
+from stillhouse.core.evaluate.family import ElasticModule
+from stillhouse.core.evaluate.state import LAST, LossTerm, Structure
+from stillhouse.core.evaluate.teacher import Observation, Teacher
+
+_AUTOCAST: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@final
+class Objective:
+    """Runs a network and its teachers on a batch and weighs what they show.
+
+    `names` are those of the losses: their weighted sum first, then the addends.
+
+    Raises:
+        UserError: when a term asks for a teacher or a tap that is not there.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        structure: Structure,
+        teachers: Mapping[str, Teacher],
+        terms: tuple[LossTerm, ...],
+        settings: TrainSettings,
+        context: Context,
+    ) -> None:
+        self._module, self._structure, self._terms = module, structure, terms
+        self._context, self._inplace = context, settings.inplace
+        self._teachers = _wanted(teachers, terms)
+        inplace = ["in-place"] if settings.inplace != "none" else []
+        self.names = ("loss", "task", *(term.name for term in terms), *inplace)
+        self._weights = (
+            settings.task_weight,
+            *(term.weight for term in terms),
+            *[1.0 for _ in inplace],
+        )
+        self._wanted = _unique(tap for term in terms for tap in term.student_taps)
+        self.adapters = self._build_adapters()
+
+    def taps(self) -> Taps:
+        """Hooks on every student tap that a term may read, for as long as training lasts."""
+        real = [tap for tap in self._wanted if tap != LAST]
+        depth = self._depth_order(None) if LAST in self._wanted else ()
+        return Taps(self._module, _unique((*real, *depth)))
+
+    def targets(self, inputs: Tensor) -> dict[str, Observation]:
+        """What every teacher that a term needs shows on the inputs, with the taps asked for."""
+        with self._autocast():
+            return {
+                name: teacher.observe(inputs, taps)
+                for name, (teacher, taps) in self._teachers.items()
+            }
+
+    def see(
+        self, inputs: Tensor, taps: Taps, configuration: Mapping[str, Any] | None
+    ) -> Observation:
+        """Run the network (or the subnet of a configuration) with gradient."""
+        taps.features.clear()
+        if configuration is not None and isinstance(self._module, ElasticModule):
+            self._module.set_active(configuration)
+        with self._autocast():
+            logits = self._module(inputs)
+        features = {tap: self._feature(tap, taps, configuration) for tap in self._wanted}
+        return Observation(_widened(logits), features)
+
+    def losses(
+        self,
+        seen: Observation,
+        teachers: Mapping[str, Observation],
+        batch: Batch,
+        largest: Tensor | None,
+    ) -> Tensor:
+        """Every loss by position in `names`, shape (names,); an addend of weight 0 is 0.
+
+        `largest` holds the largest subnet's detached logits when another subnet was seen.
+        """
+        absent = seen.logits.new_zeros(())
+        replaced = largest is not None and self._inplace == "replace"
+        parts = [absent] * (1 + len(self._terms))
+        if not replaced:
+            parts = self._addends(seen, teachers, batch, absent)
+        if self._inplace != "none":
+            parts.append(absent if largest is None else soft_labels(seen.logits, largest))
+        total = sum((w * p for w, p in zip(self._weights, parts, strict=True)), absent)
+        return torch.stack([total, *parts])
+
+    def _addends(
+        self,
+        seen: Observation,
+        teachers: Mapping[str, Observation],
+        batch: Batch,
+        absent: Tensor,
+    ) -> list[Tensor]:
+        task = self._context.task.loss(seen.logits, batch.targets) if self._weights[0] else absent
+        values = [
+            term.value(seen, teachers, batch, self._adapter(i)) if term.weight else absent
+            for i, term in enumerate(self._terms)
+        ]
+        return [task, *values]
+
+    def _adapter(self, position: int) -> nn.Module | None:
+        key = str(position)
+        return self.adapters[key] if key in self.adapters else None  # noqa: SIM401 (no get)
+
+    def _build_adapters(self) -> nn.ModuleDict:
+        widths = self._context.family.taps(self._structure) if self._wanted else {}
+        if LAST in self._wanted:
+            widths = {**widths, LAST: widths[next(reversed(widths))]}
+        return nn.ModuleDict(
+            {
+                str(i): term.adapter({tap: widths[tap] for tap in term.student_taps})
+                for i, term in enumerate(self._terms)
+                if term.adapter is not None
+            }
+        )
+
+    def _feature(self, tap: str, taps: Taps, configuration: Mapping[str, Any] | None) -> Tensor:
+        name = self._depth_order(configuration)[-1] if tap == LAST else tap
+        if name not in taps.features:
+            raise UserError(
+                f"student tap '{name}' does not run in {dict(configuration or {})}; "
+                f"tap '{LAST}' instead, or keep its block in every subnet"
+            )
+        return _widened(taps.features[name])
+
+    def _depth_order(self, configuration: Mapping[str, Any] | None) -> tuple[str, ...]:
+        structure = self._structure
+        if configuration is not None and isinstance(self._module, ElasticModule):
+            structure = self._module.structure(configuration)
+        return tuple(self._context.family.taps(structure))
+
+    def _autocast(self) -> torch.autocast:
+        dtype = _AUTOCAST.get(self._context.precision)
+        device = self._context.device.split(":")[0]
+        return torch.autocast(device, dtype=dtype, enabled=dtype is not None)
+
+
+def _wanted(
+    teachers: Mapping[str, Teacher], terms: tuple[LossTerm, ...]
+) -> dict[str, tuple[Teacher, tuple[str, ...]]]:
+    names = _unique(n for term in terms for n in (*term.teachers, *term.teacher_taps))
+    for name in names:
+        if name not in teachers:
+            raise UserError(
+                f"a loss term learns from teacher '{name}', but the run has "
+                f"{', '.join(sorted(teachers)) or 'none'}{nearest(name, teachers)}"
+            )
+    return {
+        name: (
+            teachers[name],
+            _unique(t for term in terms for t in term.teacher_taps.get(name, ())),
+        )
+        for name in names
+    }
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _widened(values: Tensor) -> Tensor:
+    """Half-precision activations as float32, so that losses are computed in it."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()

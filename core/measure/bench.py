@@ -1,0 +1,160 @@
+"""Structures measured on a target: built with random weights, exported, timed together, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.core.evaluate.context import Progress
+from stillhouse.core.evaluate.state import Structure
+from stillhouse.core.measure.device import DeviceFile, Measured
+from stillhouse.core.measure.target import Exported, Latency, Target
+
+Build = Callable[[Structure, torch.Generator], nn.Module]
+
+_GROUP_BYTES: Final = 256_000_000
+"""Artefacts timed together are all in memory at once."""
+_WARMUP: Final = 10
+
+
+def structure_key(family: str, structure: Structure) -> str:
+    """A key that two structures of a family share only when they are equal (as JSON)."""
+    text = json.dumps([family, structure], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def measured(
+    structures: Sequence[Structure],
+    build: Build,
+    target: Target,
+    example: Tensor,
+    device_file: DeviceFile,
+    progress: Progress,
+    repeats: int = 100,
+    *,
+    family: str,
+    seed: int = 0,
+) -> list[Measured]:
+    """Latency and artefact size of each structure, in order; measures only what is not yet known.
+
+    Latency depends on the structure, not on the weights, so networks are built with random ones.
+    What is measured goes to the device file at once and is read from there ever after, so a
+    second call gives the same numbers.
+
+    The first structure measured becomes the family's anchor. It is timed again among all that
+    come later, and their times are divided by how much slower it was than at first: all of a
+    family's latencies are in terms of the conditions of the first measurement.
+
+    Raises `ExportError` when a structure cannot be exported.
+    """
+    keys = [structure_key(family, structure) for structure in structures]
+    missing = {
+        key: structure
+        for key, structure in zip(keys, structures, strict=True)
+        if device_file.get(key) is None
+    }
+    if missing:
+        bench = _Bench(build, target, example, device_file, repeats, family, seed)
+        progress.start("measure", len(missing))
+        try:
+            bench.measure(missing, progress)
+        finally:
+            progress.finish()
+    return [_known(device_file, key) for key in keys]
+
+
+class _Bench:
+    """One call's arguments."""
+
+    def __init__(
+        self,
+        build: Build,
+        target: Target,
+        example: Tensor,
+        device_file: DeviceFile,
+        repeats: int,
+        family: str,
+        seed: int,
+    ) -> None:
+        self._build, self._target, self._example = build, target, example
+        self._device_file, self._repeats = device_file, repeats
+        self._family, self._seed = family, seed
+
+    def measure(self, missing: Mapping[str, Structure], progress: Progress) -> None:
+        with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
+            for group in self._groups(missing, Path(folder), progress):
+                self._measure_group(missing, group, Path(folder))
+
+    def _groups(
+        self, missing: Mapping[str, Structure], folder: Path, progress: Progress
+    ) -> Iterator[dict[str, Exported]]:
+        group: dict[str, Exported] = {}
+        for key, structure in missing.items():
+            group[key] = self._export(key, structure, folder)
+            progress.advance(1, f"{group[key].size_bytes / 1e3:.0f} kB")
+            if sum(artefact.size_bytes for artefact in group.values()) >= _GROUP_BYTES:
+                yield group
+                group = {}
+        if group:
+            yield group
+
+    def _measure_group(
+        self, missing: Mapping[str, Structure], group: Mapping[str, Exported], folder: Path
+    ) -> None:
+        paths = [artefact.path for artefact in group.values()]
+        anchor = self._device_file.anchor(self._family)
+        if anchor is not None:
+            key = structure_key(self._family, anchor)
+            paths.append(self._export(f"anchor-{key}", anchor, folder).path)
+        latencies = self._target.measure(
+            paths, self._example, repeats=self._repeats, warmup=_WARMUP
+        )
+        ratio = None
+        if anchor is not None:
+            before = _known(self._device_file, key).latency
+            ratio = latencies.pop().latency_ms / before.latency_ms
+        for (name, artefact), latency in zip(group.items(), latencies, strict=True):
+            comparable = latency if ratio is None else _divided(latency, ratio)
+            self._device_file.put(name, comparable, artefact.size_bytes, ratio)
+        if anchor is None:
+            self._device_file.set_anchor(self._family, missing[next(iter(group))])
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def _export(self, name: str, structure: Structure, folder: Path) -> Exported:
+        generator = torch.Generator().manual_seed(self._seed)
+        network = _distinct(self._build(structure, generator), generator)
+        return self._target.export(network, self._example, folder / f"{name}{self._target.suffix}")
+
+
+def _distinct(network: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Shift every weight a little, so that no two tensors coincide.
+
+    Exporters store equal tensors once; zero biases of a fresh network would make its file smaller
+    than the trained network's.
+    """
+    with torch.no_grad():
+        for tensor in (*network.parameters(), *network.buffers()):
+            if tensor.is_floating_point():
+                noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
+                tensor.add_(noise.abs(), alpha=1e-3)
+    return network
+
+
+def _divided(latency: Latency, ratio: float) -> Latency:
+    return replace(latency, latency_ms=latency.latency_ms / ratio, p95_ms=latency.p95_ms / ratio)
+
+
+def _known(device_file: DeviceFile, key: str) -> Measured:
+    found = device_file.get(key)
+    if found is None:
+        raise LookupError(f"{device_file.path} lost the measurement {key}")
+    return found

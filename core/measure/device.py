@@ -1,0 +1,164 @@
+"""The device file: what was measured on one device with one setting, kept for every later run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self, final
+
+from stillhouse.core.errors import UserError
+from stillhouse.core.measure.target import Latency
+
+_FORMAT: Final = 1
+
+
+class Measured(NamedTuple):
+    """A structure's latency on the device and the size of its artefact."""
+
+    latency: Latency
+    size_bytes: int
+
+
+@final
+class DeviceFile:
+    """Measurements by structure key, as JSON on disk, written atomically after each addition.
+
+    Open it with `DeviceFile.open`. One file holds one identity: a device, a runtime, its settings.
+    """
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path, self._content = path, content
+
+    @classmethod
+    def open(cls, path: Path, identity: Mapping[str, Any]) -> Self:
+        """The file at `path`, created if there is none.
+
+        Raises `UserError` when the file was measured under another identity (lists the keys that
+        differ), is damaged, or cannot be written.
+        """
+        wanted = json.loads(json.dumps(identity))
+        if not path.exists():
+            empty = {"format": _FORMAT, "identity": wanted, "anchors": {}, "latencies": {}}
+            device_file = cls(path, empty)
+            device_file._write()
+            return device_file
+        content = _read(path)
+        _check_identity(path, content["identity"], wanted)
+        return cls(path, content)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return dict(self._content["identity"])
+
+    def __len__(self) -> int:
+        return len(self._content["latencies"])
+
+    def get(self, key: str) -> Measured | None:
+        """What was measured for a structure, or None."""
+        entry = self._content["latencies"].get(key)
+        return _measured(self.path, key, entry) if entry is not None else None
+
+    def put(
+        self, key: str, latency: Latency, size_bytes: int, anchor_ratio: float | None = None
+    ) -> None:
+        """Keep a measurement; `anchor_ratio` says by what its times were divided (see bench)."""
+        entry = {**latency.to_json(), "size_bytes": size_bytes}
+        if anchor_ratio is not None:
+            entry["anchor_ratio"] = anchor_ratio
+        self._content["latencies"][key] = entry
+        self._write()
+
+    def anchor(self, family: str) -> Mapping[str, Any] | None:
+        """The structure that ties a family's measurements of different days together, or None."""
+        anchor: Mapping[str, Any] | None = self._content["anchors"].get(family)
+        return anchor
+
+    def set_anchor(self, family: str, structure: Mapping[str, Any]) -> None:
+        self._content["anchors"][family] = dict(structure)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _write_atomically(self.path, json.dumps(self._content, indent=1, sort_keys=True))
+        except OSError as failed:
+            raise UserError(
+                f"cannot write the device file {self.path}: {failed.strerror}; choose another "
+                f"with target.device, or move the cache with STILLHOUSE_HOME"
+            ) from failed
+
+
+def default_path(identity: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
+    """Where an identity's measurements are kept unless the run file says otherwise.
+
+    `$STILLHOUSE_HOME/devices/` or `~/.cache/stillhouse/devices/`; every identity has its own file,
+    named after its `"target"` and a hash of the whole.
+    """
+    home = environ.get("STILLHOUSE_HOME")
+    root = Path(home).expanduser() if home else Path.home() / ".cache" / "stillhouse"
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    target = re.sub(r"[^\w.-]+", "-", str(identity.get("target", "target")))
+    return root / "devices" / f"{target}-{digest}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as failed:
+        raise UserError(f"cannot read the device file {path}: {failed.strerror}") from failed
+    except ValueError as failed:
+        raise UserError(_damaged(path, f"it is not JSON ({failed})")) from failed
+    keys = ("identity", "latencies", "anchors")
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise UserError(_damaged(path, f'expected an object with "format": {_FORMAT}'))
+    for key in keys:
+        if not isinstance(content.get(key), dict):
+            raise UserError(_damaged(path, f'expected an object at "{key}"'))
+    return content
+
+
+def _measured(path: Path, key: str, entry: Any) -> Measured:
+    try:
+        latency = Latency(
+            float(entry["latency_ms"]),
+            float(entry["p95_ms"]),
+            int(entry["repeats"]),
+            str(entry["date"]),
+        )
+        return Measured(latency, int(entry["size_bytes"]))
+    except (KeyError, TypeError, ValueError) as failed:
+        raise UserError(_damaged(path, f"latencies.{key}: {failed!r}")) from failed
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"{path}: not a device file that can be used: {reason}; "
+        f"delete it to have the device measured again"
+    )
+
+
+def _check_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    differing = [k for k in sorted({*found, *wanted}) if found.get(k) != wanted.get(k)]
+    if differing:
+        lines = [f"  {k}: file {found.get(k)!r}, now {wanted.get(k)!r}" for k in differing]
+        raise UserError(
+            f"{path} was measured under another identity:\n" + "\n".join(lines) + "\n"
+            "Latencies do not carry over. Leave target.device out to use this identity's own "
+            "file, name another path, or change the settings back"
+        )
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

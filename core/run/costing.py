@@ -1,0 +1,186 @@
+"""The cost stage: settle the limits before anything is trained.
+
+Counted costs first (they need nothing), then the smallest candidate and the teacher measured, then
+a profile of subnets for the latency and size models. An impossible limit ends the run at the
+earliest of these points that can tell.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stillhouse.core.cost.feasibility import settle
+from stillhouse.core.cost.latency import LatencyModel, SizeModel, spread
+from stillhouse.core.cost.limits import Limit, resolve
+from stillhouse.core.cost.model import RecipeCosts, counted
+from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.errors import LimitError
+from stillhouse.core.evaluate.evaluator import recipe_sheet, skeleton_of
+from stillhouse.core.evaluate.skeletons import description, skeleton
+from stillhouse.core.measure import DeviceFile, Measured, default_path, measured
+from stillhouse.core.run.opened import Opened
+from stillhouse.core.search.sampler import Codes
+
+MEASURED = ("latency_ms", "size_bytes", "size_kb", "size_mb")
+_POOL = 4_000
+
+
+@dataclass(frozen=True, eq=False)
+class Costing:
+    """What the cost stage found; `pairs` compares predicted with measured latencies."""
+
+    costs: RecipeCosts
+    limits: tuple[Limit, ...]
+    teacher: Mapping[str, float]
+    feasible: Codes
+    pairs: Sequence[Mapping[str, Any]]
+    predictor: Mapping[str, float]
+
+
+def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
+    """Measure what is missing, fit the models, and find out whether the limits can be met.
+
+    Raises:
+        LimitError: they cannot; names the binding limit and the nearest reachable value.
+    """
+    rng = np.random.default_rng(opened.context.seed("costs"))
+    counted_costs = RecipeCosts(lambda codes: sheet_of(opened, codes))
+    teacher = _teacher_counted(opened)
+    _settle_counted(opened, counted_costs, teacher, rng)
+    pool = _pool(opened, rng)
+    teacher |= _measure_ends(opened, device, pool, teacher)
+    return _profiled(opened, device, pool, teacher, rng)
+
+
+def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> DeviceFile:
+    """The run's device file: its own copy, begun from the configured or the user's file."""
+    identity = {**opened.target.identity(), "input_shape": list(opened.task.input_shape)}
+    configured = opened.plan.run.target.device
+    shared = Path(configured) if configured else default_path(identity, environ)
+    own = opened.directory.device
+    if not own.exists() and shared.exists():
+        DeviceFile.open(shared, identity)
+        shutil.copyfile(shared, own)
+    device = DeviceFile.open(own, identity)
+    device.also_keep_in(shared)
+    return device
+
+
+def sheet_of(opened: Opened, codes: Codes) -> OperatorSheet:
+    """The recipe's operator sheet for candidates of the plan's space."""
+    return recipe_sheet(opened.steps, opened.plan.space, codes, opened.context)
+
+
+def measure(
+    opened: Opened, device: DeviceFile, shapes: Sequence[Mapping[str, Any]]
+) -> list[Measured]:
+    """Latency and size of described shapes, read from the device file where it knows them."""
+    return measured(
+        shapes,
+        lambda described, generator: skeleton(described, generator, opened.catalogue),
+        opened.target,
+        opened.task.example(batch_size(opened)),
+        device,
+        opened.context.progress,
+        opened.plan.run.target.repeats,
+        family=opened.family.name,
+        seed=opened.context.root_seed,
+    )
+
+
+def batch_size(opened: Opened) -> int:
+    """The batch that the target runs; 1 for a target without such a setting."""
+    return int(opened.plan.run.target.runtime.fixed.get("batch", 1))
+
+
+def _limits(opened: Opened, teacher: Mapping[str, float]) -> tuple[Limit, ...]:
+    wanted = opened.plan.run.search.limits
+    return tuple(resolve(w.cost, w.relation, w.value, w.relative, teacher) for w in wanted)
+
+
+def _teacher_counted(opened: Opened) -> dict[str, float]:
+    columns = opened.family.columns([opened.full])
+    table = counted(opened.family.sheet(opened.full, columns))
+    return {name: float(values[0]) for name, values in table.items()}
+
+
+def _settle_counted(
+    opened: Opened, costs: RecipeCosts, teacher: Mapping[str, float], rng: np.random.Generator
+) -> None:
+    """Refuse what counting alone can refuse; the weights are a lower bound of an absolute size."""
+    limits = [
+        resolve(w.cost, w.relation, w.value, w.relative, teacher)
+        for w in opened.plan.run.search.limits
+        if w.cost not in MEASURED or (w.cost != "latency_ms" and not w.relative and w.relation == "<=")
+    ]
+    if limits:
+        known = RecipeCosts(lambda codes: sheet_of(opened, codes), limits)
+        settle(opened.plan.space, known, limits, rng)
+
+
+def _pool(opened: Opened, rng: np.random.Generator) -> Codes:
+    """Candidates to profile, cheapest first."""
+    space = opened.plan.space
+    codes = space.unique(np.concatenate([space.corners(), space.sample(_POOL, rng)]))
+    macs = counted(sheet_of(opened, codes))["macs"]
+    return codes[np.argsort(macs, kind="stable")]
+
+
+def _measure_ends(
+    opened: Opened, device: DeviceFile, pool: Codes, teacher: Mapping[str, float]
+) -> dict[str, float]:
+    """Measure the teacher and the smallest candidate; refuse what even the smallest breaks."""
+    smallest = skeleton_of(opened.steps, opened.plan.space.decode(pool[0]), opened.context)
+    teacher_shape = {"family": opened.family.name, "structure": opened.full, "rebuilds": []}
+    of_teacher, of_smallest = measure(opened, device, [teacher_shape, description(smallest)])
+    costs = measured_costs(of_teacher)
+    found = measured_costs(of_smallest)
+    for limit in _limits(opened, {**teacher, **costs}):
+        if limit.cost in MEASURED and limit.relation == "<=" and found[limit.cost] > limit.bound:
+            raise LimitError(
+                f"limit {limit} cannot be met: the smallest candidate of the space, exported and "
+                f"measured, has {limit.cost} {found[limit.cost]:.4g}; that is the nearest "
+                f"reachable value. Raise the limit to at least {found[limit.cost] * 1.05:.3g}, "
+                "or choose a space with smaller subnets"
+            )
+    return costs
+
+
+def measured_costs(found: Measured) -> dict[str, float]:
+    size = float(found.size_bytes)
+    return {
+        "latency_ms": found.latency.latency_ms,
+        "size_bytes": size,
+        "size_kb": size / 1e3,
+        "size_mb": size / 1e6,
+    }
+
+
+def _profiled(
+    opened: Opened,
+    device: DeviceFile,
+    pool: Codes,
+    teacher: Mapping[str, float],
+    rng: np.random.Generator,
+) -> Costing:
+    limits = _limits(opened, teacher)
+    chosen = _chosen(opened, pool, rng)
+    space = opened.plan.space
+    shapes = [
+        description(skeleton_of(opened.steps, space.decode(row), opened.context)) for row in chosen
+    ]
+    found = measure(opened, device, shapes)
+    sheet = sheet_of(opened, chosen)
+    milliseconds = np.array([one.latency.latency_ms for one in found])
+    latency = LatencyModel.fit(sheet, milliseconds)
+    size = SizeModel.fit(sheet, np.array([float(one.size_bytes) for one in found]))
+    costs = RecipeCosts(lambda codes: sheet_of(opened, codes), limits, latency, size)
+    feasible = settle(space, costs, limits, rng).feasible
+    return Costing(costs, limits, teacher, feasible, _pairs(latency, sheet, milliseconds), {})

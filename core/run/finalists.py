@@ -1,0 +1,241 @@
+"""The last stage: realise finalists, export, measure, drop what breaks a limit, choose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from stillhouse.core.cost.limits import Limit
+from stillhouse.core.cost.model import counted
+from stillhouse.core.errors import LimitError
+from stillhouse.core.evaluate import Artefact, Rebuild, Student
+from stillhouse.core.evaluate.artefacts import fingerprint
+from stillhouse.core.evaluate.evaluator import Evaluator, predict
+from stillhouse.core.evaluate.skeletons import description, skeleton
+from stillhouse.core.measure import (
+    DeviceFile,
+    Exported,
+    Measured,
+    measured_artefacts,
+    structure_key,
+)
+from stillhouse.core.run.costing import batch_size, measured_costs
+from stillhouse.core.run.ledger import Entry
+from stillhouse.core.run.opened import Opened
+from stillhouse.core.search.sampler import Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Finalist:
+    """A realised candidate: its artefact in the target's format, measured."""
+
+    entry: Entry
+    student: Student
+    validation: Mapping[str, float]
+    artefact: Exported
+    measured: Measured
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """The finalists that meet every limit when measured, best first, and those dropped."""
+
+    passed: Sequence[Finalist]
+    dropped: Sequence[Mapping[str, Any]]
+
+
+def ranked(
+    entries: Sequence[Entry], objectives: Sequence[Objective], costs: Sequence[str]
+) -> list[Entry]:
+    """Finished evaluations, best first; equal ones by cost, then by key."""
+    done = [e for e in entries if e.values]
+    return sorted(done, key=lambda e: (*_standing(e.values, objectives), *_costs(e, costs), e.key))
+
+
+def _standing(values: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
+    return [o.sign * values[o.name] for o in objectives]
+
+
+def _costs(entry: Entry, costs: Sequence[str]) -> list[float]:
+    return [entry.costs[name] for name in costs]
+
+
+def restored(opened: Opened, label: str, key: str, make: Any) -> Student:
+    """A student whose weights are kept as an artefact, made by `make()` if they are not there."""
+
+    def store() -> Artefact:
+        student: Student = make()
+        facts = {**description(student), "updates": student.updates}
+        return Artefact(student.module.state_dict(), facts)
+
+    kept = opened.store.memo(label, key, store)
+    module = skeleton(kept.record, torch.Generator().manual_seed(0), opened.catalogue)
+    module.load_state_dict(dict(kept.tensors), strict=True)
+    return Student(
+        kept.record["family"],
+        kept.record["structure"],
+        module.eval(),
+        kept.record["updates"],
+        tuple(Rebuild(**change) for change in kept.record["rebuilds"]),
+    )
+
+
+def realised(opened: Opened, evaluator: Evaluator, entry: Entry) -> Student:
+    """The candidate at full fidelity."""
+
+    def make() -> Student:
+        student = evaluator.realise(entry.configuration, 1.0).student
+        assert student is not None  # noqa: S101 - `values` refused such a recipe in the search
+        return student
+
+    key = fingerprint(evaluator.origin, recipe_facts(opened), entry.configuration)
+    return restored(opened, "finalist", key, make)
+
+
+def recipe_facts(opened: Opened) -> Any:
+    """The recipe as plain data, for keys."""
+    return json.loads(
+        json.dumps([[b.step.name, b.version, dict(b.step.fixed)] for b in opened.steps])
+    )
+
+
+def structure_facts(opened: Opened, student: Student) -> dict[str, int]:
+    """Exact counts of one student through its family's sheet."""
+    sheet = opened.family.sheet(student.structure, opened.family.columns([student.structure]))
+    table = counted(sheet)
+    return {name: int(table[name][0]) for name in ("parameters", "macs")} | {
+        "memory_bytes": int(table["memory_kb"][0] * 1e3)
+    }
+
+
+def broken(limits: Sequence[Limit], costs: Mapping[str, float]) -> Limit | None:
+    """The first limit that measured costs break, or None."""
+    return next((lim for lim in limits if lim.excess(np.array([costs[lim.cost]]))[0] > 0), None)
+
+
+def certify(
+    opened: Opened,
+    evaluator: Evaluator,
+    device: DeviceFile,
+    entries: Sequence[Entry],
+    limits: Sequence[Limit],
+    objectives: Sequence[Objective],
+    folder: Path,
+) -> Certified:
+    """Take the best candidates, export and measure them, keep those within every limit.
+
+    A candidate that breaks a limit is dropped and the next one is tried, up to ten times as many
+    as the run asks for.
+
+    Raises:
+        LimitError: none of them meets the limits when measured; names the nearest miss.
+    """
+    wanted = opened.plan.run.search.finalists
+    order = ranked(entries, objectives, [limit.cost for limit in limits])[: wanted * 10]
+    passed: list[Finalist] = []
+    dropped: list[dict[str, Any]] = []
+    with opened.context.task_progress("finalists", wanted) as progress:
+        while order and len(passed) < wanted:
+            group, order = order[: wanted - len(passed)], order[wanted - len(passed) :]
+            for finalist in _measured_group(opened, evaluator, device, group, folder):
+                limit = broken(limits, measured_costs(finalist.measured) | finalist.entry.costs)
+                if limit is None:
+                    passed.append(finalist)
+                    progress.advance()
+                else:
+                    dropped.append(_miss(finalist, limit))
+    if not passed:
+        raise LimitError(_none_passed(dropped))
+    passed.sort(
+        key=lambda f: (*_standing(f.validation, objectives), *_measured_standing(f), f.entry.key)
+    )
+    return Certified(passed, dropped)
+
+
+def _measured_standing(finalist: Finalist) -> tuple[float, float]:
+    return finalist.measured.latency.latency_ms, float(finalist.measured.size_bytes)
+
+
+def _measured_group(
+    opened: Opened,
+    evaluator: Evaluator,
+    device: DeviceFile,
+    entries: Sequence[Entry],
+    folder: Path,
+) -> list[Finalist]:
+    students = [realised(opened, evaluator, entry) for entry in entries]
+    found = export_and_measure(opened, device, students, folder)
+    validation = opened.task.data.validation
+    finalists = []
+    for entry, student, (artefact, numbers) in zip(entries, students, found, strict=True):
+        logits = predict(student, validation, "cpu")
+        values = dict(opened.task.score(logits, validation.targets))
+        finalists.append(Finalist(entry, student, values, artefact, numbers))
+    return finalists
+
+
+def _miss(finalist: Finalist, limit: Limit) -> dict[str, Any]:
+    costs = measured_costs(finalist.measured) | finalist.entry.costs
+    return {
+        "configuration": finalist.entry.configuration,
+        "cost": limit.cost,
+        "relation": limit.relation,
+        "bound": limit.bound,
+        "measured": costs[limit.cost],
+    }
+
+
+def _none_passed(dropped: Sequence[Mapping[str, Any]]) -> str:
+    nearest = min(dropped, key=lambda d: abs(d["measured"] / d["bound"] - 1))
+    return (
+        f"none of the {len(dropped)} best candidates meets the limits when measured; the nearest "
+        f"has {nearest['cost']} {nearest['measured']:.4g} against {nearest['relation']} "
+        f"{nearest['bound']:.4g}. Relax the limit a little, or delete the device file to have "
+        "this machine measured again"
+    )
+
+
+def weights_key(student: Student) -> str:
+    """Names an artefact by shape and weights."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in student.module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def export_and_measure(
+    opened: Opened, device: DeviceFile, students: Sequence[Student], folder: Path
+) -> list[tuple[Exported, Measured]]:
+    """Each student's artefact with its own weights, checked against torch, and its timing.
+
+    Timings are stored in the device file under the artefact's shape, so the same shape on the
+    same device has one number, in this run and the next.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    example = opened.task.example(batch_size(opened))
+    artefacts, keys = [], []
+    for student in students:
+        shape = description(student)
+        key = f"artefact-{structure_key(opened.family.name, shape)}"
+        place = folder / f"{weights_key(student)}{opened.target.suffix}"
+        artefacts.append(opened.target.export(student.module.cpu(), example, place))
+        keys.append(key)
+    numbers = measured_artefacts(
+        dict(zip(keys, artefacts, strict=True)),
+        lambda described, generator: skeleton(described, generator, opened.catalogue),
+        opened.target,
+        example,
+        device,
+        repeats=opened.plan.run.target.repeats,
+        family=opened.family.name,
+        seed=opened.context.root_seed,
+    )
+    return [(a, numbers[k]) for a, k in zip(artefacts, keys, strict=True)]

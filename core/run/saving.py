@@ -1,0 +1,51 @@
+"""The found model on disk: ONNX, safetensors, structure as JSON, model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from stillhouse.core.evaluate import Student
+from stillhouse.core.evaluate.skeletons import description
+from stillhouse.core.run.loading import FORMAT
+
+
+def save_model(
+    folder: Path,
+    student: Student,
+    artefact: Path,
+    card: str,
+    extra: Mapping[str, Any],
+) -> None:
+    """Write `model.onnx` (the measured artefact), weights, structure and card; whole or not at all.
+
+    `extra` is JSON-able and kept in `model.json` beside what loading needs: input and labels,
+    policy, configuration, certificate.
+    """
+    beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    shutil.copyfile(artefact, beside / f"model{artefact.suffix}")
+    tensors = {k: v.detach().cpu().contiguous() for k, v in student.module.state_dict().items()}
+    save_file(tensors, beside / "model.safetensors")
+    record = {
+        "format": FORMAT,
+        **description(student),
+        **extra,
+    }
+    (beside / "model.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    (beside / "README.md").write_text(card, "utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    beside.chmod(0o755)
+    beside.replace(folder)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

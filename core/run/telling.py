@@ -1,0 +1,218 @@
+"""What a finished run tells: the summary, and `best/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stillhouse.core.evaluate import Student
+from stillhouse.core.evaluate.evaluator import predict
+from stillhouse.core.measure import DeviceFile, Exported, Measured
+from stillhouse.core.report.card import model_card
+from stillhouse.core.run.controls import Control
+from stillhouse.core.run.costing import Costing
+from stillhouse.core.run.finalists import (
+    Certified,
+    export_and_measure,
+    measured_costs,
+    structure_facts,
+)
+from stillhouse.core.run.ledger import Entry
+from stillhouse.core.run.opened import Opened
+from stillhouse.core.run.saving import save_model, sha256
+from stillhouse.core.run.searching import objectives
+from stillhouse.core.run.summary import (
+    Certificate,
+    Evaluation,
+    LimitLine,
+    ModelRow,
+    RunSummary,
+)
+from stillhouse.core.search.front import on_front
+from stillhouse.core.search.sampler import Sampler
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Everything a run ended with."""
+
+    opened: Opened
+    device: DeviceFile
+    costing: Costing
+    sampler: Sampler
+    entries: Sequence[Entry]
+    teacher: Student
+    certified: Certified
+    controls: Sequence[Control]
+    exports: Path
+
+
+def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
+    """Measure teacher and controls beside the found model, read the test split, put it together.
+
+    This is the only place that looks at the test split, and it looks once.
+    """
+    opened, run = told.opened, told.opened.plan.run
+    rows = _rows(told)
+    return RunSummary(
+        name=run.name,
+        task=run.task.name,
+        objectives=[{"name": o.name, "maximize": o.maximize} for o in objectives(opened)],
+        limits=limit_lines(told),
+        sampler=run.search.sampler.name,
+        seed=run.search.seed,
+        space_size=_size(opened.plan.space.size()),
+        evaluations=_evaluations(told),
+        latency_pairs=[*told.costing.pairs, *_finalist_pairs(told)],
+        predictor=told.costing.predictor,
+        rows=rows,
+        full=_genes(opened.plan.space.decode(opened.plan.space.corners()[2])),
+        found=_genes(told.certified.passed[0].entry.configuration),
+        certificate=_certificate(told),
+        stages=stages,
+        versions=_versions(),
+        notes=_notes(told),
+    )
+
+
+def save_best(told: Told, summary: RunSummary) -> None:
+    """Write `best/`: the measured artefact, weights, structure and record, model card."""
+    best, opened = told.certified.passed[0], told.opened
+    extra = {
+        "task": opened.task.name,
+        "labels": list(opened.task.labels),
+        "input_shape": list(opened.task.input_shape),
+        "configuration": dict(best.entry.configuration),
+        "certificate": asdict(summary.certificate),
+        "stillhouse": version("stillhouse"),
+    }
+    card = model_card(summary)
+    save_model(opened.directory.best, best.student, best.artefact.path, card, extra)
+
+
+def limit_lines(told: Told) -> list[LimitLine]:
+    """The limits as the user wrote them beside the numbers they came to."""
+    wanted = told.opened.plan.run.search.limits
+    pairs = zip(wanted, told.costing.limits, strict=True)
+    return [LimitLine(a.cost, a.relation, b.bound, a.text) for a, b in pairs]
+
+
+def _rows(told: Told) -> list[ModelRow]:
+    best = told.certified.passed[0]
+    others = [("teacher", "teacher", told.teacher)]
+    others += [(c.role, c.label, c.student) for c in told.controls]
+    found = export_and_measure(told.opened, told.device, [s for *_, s in others], told.exports)
+    rows = [
+        _row(told, role, label, student, artefact, numbers)
+        for (role, label, student), (artefact, numbers) in zip(others, found, strict=True)
+    ]
+    chosen = _row(told, "found", "found", best.student, best.artefact, best.measured)
+    return [rows[0], chosen, *rows[1:]]
+
+
+def _row(
+    told: Told, role: str, label: str, student: Student, artefact: Exported, numbers: Measured
+) -> ModelRow:
+    facts = structure_facts(told.opened, student)
+    return ModelRow(
+        role=role,
+        label=label,
+        structure=dict(student.structure),
+        test=_score(told, student, "test"),
+        validation=_score(told, student, "validation"),
+        size_bytes=artefact.size_bytes,
+        latency_ms=numbers.latency.latency_ms,
+        p95_ms=numbers.latency.p95_ms,
+        updates=student.updates,
+        **facts,
+    )
+
+
+def _score(told: Told, student: Student, name: Any) -> dict[str, float]:
+    split = told.opened.task.data.split(name)
+    return dict(told.opened.task.score(predict(student, split, "cpu"), split.targets))
+
+
+def _evaluations(told: Told) -> list[Evaluation]:
+    front = _front(told)
+    return [
+        Evaluation(e.number, e.key, e.configuration, e.costs, e.values, e.seconds, bool(on))
+        for e, on in zip(told.entries, front, strict=True)
+    ]
+
+
+def _front(told: Told) -> np.ndarray:
+    """Which evaluations are best in some mix of the objectives and the limited costs."""
+    wanted = objectives(told.opened)
+    costs = [limit.cost for limit in told.costing.limits] or ["parameters"]
+    points = [
+        [e.values.get(o.name, np.nan) for o in wanted] + [e.costs[c] for c in costs]
+        for e in told.entries
+    ]
+    directions = [o.maximize for o in wanted] + [False] * len(costs)
+    return np.asarray(on_front(np.array(points), directions))
+
+
+def _finalist_pairs(told: Told) -> list[dict[str, Any]]:
+    return [
+        {
+            "predicted_ms": f.entry.costs["latency_ms"],
+            "measured_ms": f.measured.latency.latency_ms,
+            "label": f"finalist {i}",
+            "held_out": True,
+        }
+        for i, f in enumerate(told.certified.passed, 1)
+        if "latency_ms" in f.entry.costs
+    ]
+
+
+def _certificate(told: Told) -> Certificate:
+    best = told.certified.passed[0]
+    latency = best.measured.latency
+    return Certificate(
+        artefact=f"model{best.artefact.path.suffix}",
+        sha256=sha256(best.artefact.path),
+        measured={
+            **best.entry.costs,
+            **measured_costs(best.measured),
+            "p95_ms": latency.p95_ms,
+            "repeats": latency.repeats,
+        },
+        limits=limit_lines(told),
+        max_difference=best.artefact.max_difference,
+        exporter=best.artefact.exporter,
+        machine=dict(told.device.identity),
+        date=latency.date,
+        dropped=told.certified.dropped,
+    )
+
+
+def _genes(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A joint configuration under short names where they stay unique."""
+    short = [name.partition(".")[2] for name in configuration]
+    unique = len(set(short)) == len(short)
+    return dict(zip(short, configuration.values(), strict=True)) if unique else dict(configuration)
+
+
+def _size(size: int | float) -> str:
+    return f"{size:,}" if isinstance(size, int) else "infinitely many"
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("stillhouse", "torch", "onnxruntime", "numpy")}
+
+
+def _notes(told: Told) -> list[str]:
+    notes = []
+    asked = told.opened.plan.run.search.evaluations
+    if len(told.entries) < asked:
+        notes.append(f"the feasible part of the space held {len(told.entries)} of {asked} wanted")
+    failed = [e for e in told.entries if not e.values]
+    if failed:
+        notes.append(f"{len(failed)} candidates failed; the first: {failed[0].error}")
+    return notes

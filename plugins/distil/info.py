@@ -1,0 +1,69 @@
+"""The built-in distillation methods, described without importing the code that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stillhouse.core.plugin import MethodInfo, Params, hookimpl, param
+
+
+class SoftLabelsParams(Params):
+    """Run-file parameters of `soft-labels`."""
+
+    temperature: float = param(4.0, low=1, high=20, log=True, help="softens both sets of logits")
+    weight: float = param(1.0, low=0, high=100, help="weight of the term in the training loss")
+
+
+class HiddenStatesParams(Params):
+    """Run-file parameters of `hidden-states`."""
+
+    layers: int = param(4, low=1, high=64, help="last teacher taps whose mean is the target")
+    loss: str = param("l1", choices=("l1", "mse", "cosine"), help="distance to the target")
+    weight: float = param(1.0, low=0, high=100, help="weight of the term in the training loss")
+    instance_norm: bool = param(
+        True, help="normalise teacher features over time, each tap and then their mean"
+    )
+
+
+class DistilParams(Params):
+    """Run-file parameters of `distil`."""
+
+    epochs: int = param(
+        10, low=0, high=10_000, phase="apply", help="epochs at full budget; 0 leaves the student"
+    )
+    batch_size: int = param(64, low=1, high=65_536, phase="apply", help="samples an update")
+    learning_rate: float = param(
+        5e-4, low=1e-6, high=1, log=True, phase="apply", help="peak rate, after the warm-up"
+    )
+    task_weight: float = param(
+        1.0, low=0, high=100, phase="apply", help="weight of the task's supervised loss"
+    )
+
+
+@hookimpl
+def stillhouse_methods() -> Iterator[MethodInfo]:
+    yield MethodInfo(
+        name="soft-labels",
+        summary="Learn the teacher's softened answers (Hinton et al. 2015)",
+        build="stillhouse.plugins.distil.soft_labels:SoftLabels",
+        params=SoftLabelsParams,
+        changes="loss terms",
+        leaves=frozenset({"loss terms"}),
+    )
+    yield MethodInfo(
+        name="hidden-states",
+        summary="Predict the mean of the teacher's last hidden states (data2vec, LightHuBERT)",
+        build="stillhouse.plugins.distil.hidden_states:HiddenStates",
+        params=HiddenStatesParams,
+        changes="loss terms",
+        leaves=frozenset({"loss terms"}),
+    )
+    yield MethodInfo(
+        name="distil",
+        summary="Train each candidate on the task and the gathered loss terms",
+        build="stillhouse.plugins.distil.distil:Distil",
+        params=DistilParams,
+        changes="student",
+        needs=frozenset({"student", "float weights"}),
+        spends=frozenset({"loss terms"}),
+    )

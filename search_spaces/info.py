@@ -1,0 +1,29 @@
+"""The search spaces that ship with stillhouse; each is a YAML file beside this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stillhouse.core.plugin import SpaceInfo, hookimpl
+
+
+@hookimpl
+def stillhouse_search_spaces() -> Iterator[SpaceInfo]:
+    yield SpaceInfo(
+        name="keyword-transformer",
+        summary="small speech transformers; width, layers, heads and feed-forward ratio",
+        build="stillhouse.search_spaces:keyword-transformer.yaml",
+        family="keyword-transformer",
+    )
+    yield SpaceInfo(
+        name="lighthubert-base",
+        summary="LightHuBERT base; width, heads and feed-forward ratio of 12 layers",
+        build="stillhouse.search_spaces:lighthubert-base.yaml",
+        family="hubert",
+    )
+    yield SpaceInfo(
+        name="lighthubert-small",
+        summary="LightHuBERT small; width, 10 to 12 layers, heads and feed-forward ratio",
+        build="stillhouse.search_spaces:lighthubert-small.yaml",
+        family="hubert",
+    )

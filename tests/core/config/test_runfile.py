@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stillhouse.core.config import (
+    Limit,
+    SearchRange,
+    TargetSettings,
+    TeacherTraining,
+    TrainSection,
+    load,
+    parse,
+)
+from stillhouse.core.errors import ConfigError
+
+
+@pytest.fixture
+def run(catalogue, run_text):
+    return parse(run_text, "/runs/digits.yaml", catalogue)
+
+
+def minimal(**changes: str) -> str:
+    lines = {
+        "task": "spoken-digits",
+        "teacher": "{model: keyword-transformer}",
+        "recipe": "[soft-labels]",
+        "search": "{maximize: accuracy}",
+        "target": "{runtime: onnxruntime-cpu}",
+        **changes,
+    }
+    return "".join(f"{key}: {value}\n" for key, value in lines.items())
+
+
+def test_fixed_parameters_are_complete_and_searched_ones_are_apart(run):
+    soft, supernet = run.recipe
+    assert soft.fixed == {"weight": 0.5}
+    assert soft.searched == {"temperature": SearchRange(1.0, 8.0, True)}
+    assert supernet.fixed == {
+        "space": "keyword-transformer",
+        "epochs": 20,
+        "sampler": "sandwich",
+        "inplace": False,
+        "taps": (),
+        "initial": None,
+        "workers": 0,
+    }
+    assert supernet.searched == {}
+    assert (soft.line, supernet.line) == (5, 6)
+
+
+def test_model_and_training_parameters_of_the_teacher_are_told_apart(run):
+    assert run.teacher.model.name == "keyword-transformer"
+    assert run.teacher.model.fixed == {"width": 96, "depth": 6}
+    assert run.teacher.training == TeacherTraining(epochs=20)
+
+
+def test_limits_are_absolute_or_a_percentage(run):
+    assert run.search.limits == (
+        Limit("latency_ms", "<=", 0.2, False, "<= 0.2"),
+        Limit("size_kb", "<=", 10.0, True, "<= 10%"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [
+        ("2", Limit("macs", "<=", 2.0, False, "<= 2")),
+        ("1e6", Limit("macs", "<=", 1e6, False, "<= 1000000.0")),
+        ('">=1000"', Limit("macs", ">=", 1000.0, False, ">= 1000")),
+        ('"  12.5 % "', Limit("macs", "<=", 12.5, True, "<= 12.5%")),
+    ],
+)
+def test_a_bound_has_several_spellings(catalogue, written, limit):
+    search = f"{{maximize: accuracy, limits: {{macs: {written}}}}}"
+    assert parse(minimal(search=search), "run.yaml", catalogue).search.limits == (limit,)
+
+
+def test_a_short_file_gets_every_default(catalogue):
+    run = parse(minimal(), "folder/my run.yaml", catalogue)
+    assert run.name == "my-run"
+    assert run.baselines is True
+    assert run.train == TrainSection()
+    assert run.search.sampler.name == "evolution"
+    assert run.search.sampler.fixed == {"population": 50}
+    assert (run.search.evaluations, run.search.batch, run.search.seed) == (200, 10, 0)
+    assert (run.target.profile, run.target.repeats) == (
+        TargetSettings().profile,
+        TargetSettings().repeats,
+    )
+    assert run.target.device is None
+
+
+def test_paths_start_at_the_run_files_folder(catalogue):
+    text = minimal(task="{npz: {path: ../data.npz}}")
+    run = parse(text, "/runs/digits/run.yaml", catalogue)
+    assert Path(run.task.fixed["path"]) == Path("/runs/digits/../data.npz")
+    here = parse(text, "digits/run.yaml", catalogue)
+    assert here.task.fixed["path"] == str(Path.cwd() / "digits" / "../data.npz")
+
+
+def test_numbers_follow_yaml_1_2(catalogue):
+    teacher = "{model: keyword-transformer, learning_rate: 1e-3, epochs: 010, weight_decay: 0}"
+    training = parse(minimal(teacher=teacher), "run.yaml", catalogue).teacher.training
+    assert (training.learning_rate, training.epochs) == (0.001, 10)
+    assert isinstance(training.weight_decay, float)
+
+
+def test_whole_numbers_stay_whole_when_searched(catalogue):
+    recipe = "[{supernet: {space: lighthubert-base, epochs: {low: 2, high: 9}}}]"
+    (use,) = parse(minimal(recipe=recipe), "run.yaml", catalogue).recipe
+    found = use.searched["epochs"]
+    assert (found.low, found.high, found.log) == (2, 9, False)
+    assert type(found.low) is int
+
+
+def test_a_range_is_logarithmic_where_its_declaration_is(catalogue):
+    recipe = "[{soft-labels: {temperature: {low: 2, high: 9}}}]"
+    (use,) = parse(minimal(recipe=recipe), "run.yaml", catalogue).recipe
+    assert use.searched["temperature"].log is True
+
+
+def test_anchors_may_be_reused(catalogue):
+    text = minimal(
+        teacher="{model: &family keyword-transformer}", recipe="[{supernet: {space: *family}}]"
+    )
+    assert parse(text, "run.yaml", catalogue).recipe[0].fixed["space"] == "keyword-transformer"
+
+
+ROUND_TRIPS = {
+    "text that looks like a number": minimal(
+        task='{npz: {path: "1e3", classes: ["1e3", "yes", "no", "null", ".inf", "1:30"]}}'
+    ),
+    "choices of every kind": minimal(
+        recipe="[{supernet: {space: lighthubert-base, sampler: {choices: [uniform, sandwich]}, "
+        "inplace: {choices: [true, false]}, taps: {choices: [[a, b], [c]]}, "
+        "epochs: {choices: [1, 4]}}}, {soft-labels: {weight: {low: 1e-5, high: 1e-1}}}]"
+    ),
+    "unusual letters": minimal(name="größe-模型", task='{npz: {path: "ä: #\\t\\n\\u2028 b"}}'),
+    "other objectives": minimal(search="{minimize: [log_loss], maximize: [accuracy, recall]}"),
+}
+
+
+@pytest.mark.parametrize("case", ROUND_TRIPS)
+def test_the_resolved_file_reads_back_equal(catalogue, case):
+    run = parse(ROUND_TRIPS[case], "/runs/a/run.yaml", catalogue)
+    again = parse(run.to_yaml(), "/elsewhere/resolved.yaml", catalogue)
+    assert again == run
+    assert again.to_yaml() == run.to_yaml()
+
+
+def test_the_example_reads_back_equal(catalogue, run):
+    assert parse(run.to_yaml(), "/elsewhere/other.yaml", catalogue) == run
+
+
+def test_a_run_that_differs_is_not_equal(catalogue, run, run_text):
+    assert parse(run_text.replace("seed: 0", "seed: 1"), "/runs/digits.yaml", catalogue) != run
+
+
+def test_load_reads_utf8_with_or_without_a_mark(catalogue, run_text, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + run_text.encode())
+    assert load(path, catalogue, sets=["search.seed=3"], limits=["macs <= 5"]).search.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"task: caf\xe9\n", r"run.yaml:1:10: expected UTF-8 text, got byte 0xe9"),
+        ("task: x\n".encode("utf-16"), r"run.yaml:1:1: expected UTF-8 text, got byte 0xff"),
+        (b"#" * 300_000, r"run.yaml: expected a run file of at most 256000 bytes"),
+    ],
+)
+def test_a_file_that_is_not_small_text_is_refused(catalogue, tmp_path, raw, message):
+    path = tmp_path / "run.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match=message):
+        load(path, catalogue)
+
+
+def test_a_missing_file_offers_its_neighbour(catalogue, tmp_path):
+    (tmp_path / "digits.yaml").write_text("")
+    with pytest.raises(ConfigError, match=r"digit.yaml: no such file; did you mean 'digits.yaml'"):
+        load(tmp_path / "digit.yaml", catalogue)
+
+
+def test_a_folder_is_not_a_run_file(catalogue, tmp_path):
+    with pytest.raises(ConfigError, match=r"expected a run file, got a folder"):
+        load(tmp_path, catalogue)
+
+
+def test_an_impossible_path_is_refused(catalogue):
+    with pytest.raises(ConfigError, match=r"cannot be read"):
+        load("run\0.yaml", catalogue)
+
+
+def test_reading_a_run_file_imports_nothing_heavy(run_text):
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import FakeCatalogue
+from stillhouse.core.config import json_schema, parse
+parse({run_text!r}, "run.yaml", FakeCatalogue()).to_yaml()
+json_schema(FakeCatalogue())
+heavy = "torch transformers ray sklearn scipy.stats optuna onnxruntime torchaudio"
+print([name for name in heavy.split() if name in sys.modules])
+"""
+    # pytest itself is imported by the conftest; nothing of the field may be.
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from stillhouse.core.distill.scratch import train_from_scratch
+from stillhouse.core.distill.settings import TrainSettings
+
+
+def test_a_network_from_scratch_gets_exactly_the_updates_asked_for(bench: Any) -> None:
+    structure = {**bench.context.full, "width": 8}
+    settings = TrainSettings(
+        epochs=1, batch_size=16, patience=1, inplace="replace", freeze_unsampled=True
+    )
+    student = train_from_scratch(structure, 11, bench.state, bench.context, settings)
+    assert student.updates == 11
+    assert student.structure == structure
+    assert student.module.first.weight.shape == (8, 6)
+    assert not student.module.training
+
+
+def test_a_network_from_scratch_depends_on_the_seed_alone(bench: Any) -> None:
+    settings = TrainSettings(epochs=1, batch_size=16)
+
+    def made(seed: int) -> torch.Tensor:
+        context = replace(bench.context, root_seed=seed)
+        student = train_from_scratch(context.full, 4, bench.state, context, settings)
+        return student.module.head.weight
+
+    assert torch.equal(made(0), made(0))
+    assert not torch.equal(made(0), made(1))

@@ -1,0 +1,193 @@
+"""A finished run to render: a keyword-transformer-like space with made-up, plausible results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from stillhouse.core.run.summary import (
+    Certificate,
+    Evaluation,
+    LimitLine,
+    ModelRow,
+    RunSummary,
+)
+
+FULL = {"width": 96, "depth": 6, "heads": [6] * 6, "ffn_ratio": [2.0] * 6}
+FOUND = {"width": 48, "depth": 3, "heads": [2, 3, 1], "ffn_ratio": [1.0, 0.5, 1.5]}
+LIMITS = (
+    LimitLine("latency_ms", "<=", 0.2, "<= 0.2"),
+    LimitLine("size_kb", "<=", 187.3, "<= 10%"),
+)
+
+
+def costs_of(genes: Mapping[str, Any]) -> dict[str, float]:
+    width = genes["width"]
+    weights = 40 * width + 98 * width + 12 * width
+    products = 0
+    for heads, ratio in zip(genes["heads"], genes["ffn_ratio"], strict=True):
+        weights += 4 * width * 16 * heads + 2 * width * int(ratio * width)
+        products += 2 * 98 * 98 * 16 * heads
+    macs = 98 * weights * 0.96 + products
+    latency_ms = 0.021 + 0.013 * genes["depth"] + macs / 4.4e7
+    return {
+        "parameters": float(weights),
+        "macs": float(round(macs)),
+        "size_bytes": float(weights * 4 + 9_300 + 6_100 * genes["depth"]),
+        "memory_kb": 98 * width * 4 * 3 / 1000,
+        "latency_ms": latency_ms,
+    }
+
+
+def draw(rng: np.random.Generator) -> dict[str, Any]:
+    depth = int(rng.integers(1, 7))
+    return {
+        "width": int(rng.choice([16, 24, 32, 48, 64, 80, 96])),
+        "depth": depth,
+        "heads": [int(h) for h in rng.choice([1, 2, 3, 4, 6], depth)],
+        "ffn_ratio": [float(r) for r in rng.choice([0.5, 1.0, 1.5, 2.0], depth)],
+    }
+
+
+def accuracy_of(costs: Mapping[str, float], clips: int, rng: np.random.Generator) -> float:
+    error = 0.012 + 0.25 * (costs["macs"] / 2e5) ** -1.1 + abs(rng.normal(0, 0.006))
+    return float(round(max(0.1, 1 - error) * clips) / clips)
+
+
+def evaluations(count: int, rng: np.random.Generator) -> list[Evaluation]:
+    found: list[Evaluation] = []
+    while len(found) < count:
+        genes = draw(rng)
+        costs = costs_of(genes)
+        if costs["latency_ms"] > 0.2 or costs["size_bytes"] > 187_300:
+            continue
+        accuracy = accuracy_of(costs, 450, rng)
+        values = {"accuracy": accuracy, "log_loss": float(-np.log(accuracy) * 2.2)}
+        named = {f"supernet.{name}": value for name, value in genes.items()}
+        key = f"{len(found):08x}"
+        found.append(Evaluation(len(found), key, named, costs, values, 0.4 + rng.random() / 5))
+    return with_front(found)
+
+
+def with_front(found: list[Evaluation]) -> list[Evaluation]:
+    points = [(e.values["accuracy"], -e.costs["latency_ms"]) for e in found]
+    front = [all(not (q > p[0] and c >= p[1]) for q, c in points) for p in points]
+    marked = []
+    for evaluation, on_front in zip(found, front, strict=True):
+        marked.append(Evaluation(**{**evaluation.__dict__, "on_front": on_front}))
+    return marked
+
+
+def row(role: str, label: str, genes: Mapping[str, Any], test: float, shift: float) -> ModelRow:
+    costs = costs_of(genes)
+    latency_ms = costs["latency_ms"] * shift
+    return ModelRow(
+        role=role,
+        label=label,
+        structure=genes,
+        test={"accuracy": test, "log_loss": 2 * (1 - test)},
+        validation={"accuracy": round(test * 450) / 450, "log_loss": 2.1 * (1 - test)},
+        parameters=int(costs["parameters"]),
+        size_bytes=int(costs["size_bytes"]),
+        macs=int(costs["macs"]),
+        memory_bytes=int(costs["memory_kb"] * 1000),
+        latency_ms=latency_ms,
+        p95_ms=latency_ms * 1.09,
+        updates=4_000,
+    )
+
+
+def rows() -> list[ModelRow]:
+    scaled = {"width": 32, "depth": 6, "heads": [2] * 6, "ffn_ratio": [1.0] * 6}
+    other = {"width": 48, "depth": 3, "heads": [2, 2, 1], "ffn_ratio": [1.0, 0.5, 1.0]}
+    return [
+        row("teacher", "teacher", FULL, 0.988, 1.02),
+        row("found", "found", FOUND, 0.983, 0.97),
+        row("scratch", "trained from scratch", FOUND, 0.964, 0.975),
+        row("scaled", "scaled down", scaled, 0.958, 1.01),
+        row("finalist", "finalist 2", other, 0.981, 0.98),
+    ]
+
+
+def pairs(rng: np.random.Generator) -> list[dict[str, Any]]:
+    found = []
+    for i in range(46):
+        predicted = costs_of(draw(rng))["latency_ms"]
+        label = f"finalist {i - 42}" if i >= 43 else f"network {i}"
+        measured = predicted * float(1 + rng.normal(0, 0.045))
+        found.append(
+            {
+                "predicted_ms": predicted,
+                "measured_ms": measured,
+                "label": label,
+                "held_out": i >= 32,
+            }
+        )
+    return found
+
+
+def certificate() -> Certificate:
+    found = rows()[1]
+    measured = {
+        "latency_ms": found.latency_ms,
+        "p95_ms": found.p95_ms,
+        "size_bytes": float(found.size_bytes),
+        "parameters": float(found.parameters),
+        "macs": float(found.macs),
+    }
+    machine = {
+        "processor": "AMD EPYC 7B13, 2 cores",
+        "system": "Linux 6.1 x86_64",
+        "runtime": "onnxruntime 1.27.0",
+        "threads": 1,
+        "batch": 1,
+    }
+    dropped = {
+        "configuration": {"supernet.width": 64, "supernet.depth": 2},
+        "cost": "latency_ms",
+        "bound": 0.2,
+        "measured": 0.214,
+    }
+    return Certificate(
+        artefact="best/model.onnx",
+        sha256="9f2c4e1ab07d35c86e5f90d1734ba2c85d6e0f1b29a47c3e8805d7f6a1b2c3d4",
+        measured=measured,
+        limits=LIMITS,
+        max_difference=4.17e-6,
+        exporter="torch.onnx.export (dynamo, opset 20)",
+        machine=machine,
+        date="2025-06-12T09:41:00+00:00",
+        dropped=(dropped,),
+    )
+
+
+def fake_summary(count: int = 200, seed: int = 0, **changes: Any) -> RunSummary:
+    rng = np.random.default_rng(seed)
+    fields: dict[str, Any] = {
+        "name": "digits",
+        "task": "spoken-digits",
+        "objectives": [{"name": "accuracy", "maximize": True}],
+        "limits": LIMITS,
+        "sampler": "evolution",
+        "seed": 0,
+        "space_size": "448,153,600",
+        "evaluations": evaluations(count, rng),
+        "latency_pairs": pairs(rng),
+        "predictor": {"mape": 0.041, "spearman": 0.987},
+        "rows": rows(),
+        "full": FULL,
+        "found": FOUND,
+        "certificate": certificate(),
+        "stages": {"teacher": 71.2, "profile": 24.9, "supernet": 214.8, "search": 96.3,
+                   "finalists": 12.1, "baselines": 88.0},
+        "versions": {"stillhouse": "0.1.0", "torch": "2.13.0", "onnxruntime": "1.27.0"},
+        "notes": ["1 of 3 finalists broke a limit when measured and was dropped"],
+    }  # fmt: skip
+    return RunSummary(**{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def summary() -> RunSummary:
+    return fake_summary()
