@@ -16,6 +16,12 @@ def stillhouse_search_spaces() -> Iterator[SpaceInfo]:
         family="keyword-transformer",
     )
     yield SpaceInfo(
+        name="keyword-transformer-tiny",
+        summary="twelve very small keyword transformers, for trying things out",
+        build="stillhouse.search_spaces:keyword-transformer-tiny.yaml",
+        family="keyword-transformer",
+    )
+    yield SpaceInfo(
         name="lighthubert-base",
         summary="LightHuBERT base; width, heads and feed-forward ratio of 12 layers",
         build="stillhouse.search_spaces:lighthubert-base.yaml",

@@ -138,7 +138,8 @@ def _solved(matrix: Array, measured: Array) -> Array:
     ridge = np.sqrt(_RIDGE * len(measured)) * np.eye(matrix.shape[1])
     wanted = np.concatenate([np.ones(len(measured)), np.zeros(matrix.shape[1])])
     solution, _ = nnls(np.vstack([relative, ridge]), wanted)
-    return np.asarray(solution, np.float64) / scale
+    coefficients: Array = solution / scale
+    return coefficients
 
 
 def _cross_validated(matrix: Array, measured: Array) -> Array:
@@ -172,5 +173,5 @@ def spearman(a: Array, b: Array) -> float:
 
 def _ranks(values: Array) -> Array:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[inverse], np.float64)
+    mean_rank: Array = np.cumsum(counts) - (counts - 1) / 2
+    return mean_rank[inverse]

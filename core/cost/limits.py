@@ -32,11 +32,21 @@ _BYTES: Final[Mapping[str, float]] = {"size_bytes": 1.0, "size_kb": 1e3, "size_m
 
 @dataclass(frozen=True)
 class Limit:
-    """An absolute bound on one cost; `<=` and `>=` both include the bound."""
+    """An absolute bound on one cost; `<=` and `>=` both include the bound.
+
+    `margin` is the share by which a predicted cost may be wrong: costs are compared as if they
+    were that much worse.
+    """
 
     cost: str
     relation: Relation
     bound: float
+    margin: float = 0.0
+
+    def judged(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The costs as they are compared with the bound: worse by the margin."""
+        slack = self.margin * np.abs(values)
+        return values + slack if self.relation == "<=" else values - slack
 
     def excess(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Relative excess over the bound, (candidates,): 0 where met, infinite where not finite.
@@ -44,7 +54,8 @@ class Limit:
         Relative to the bound's magnitude, or absolute when the bound is 0.
         """
         with np.errstate(invalid="ignore", over="ignore"):
-            over = values - self.bound if self.relation == "<=" else self.bound - values
+            judged = self.judged(values)
+            over = judged - self.bound if self.relation == "<=" else self.bound - judged
             relative = np.maximum(over, 0.0) / (abs(self.bound) or 1.0)
         return np.where(np.isfinite(values), relative, np.inf)
 

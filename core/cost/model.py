@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost import terms
-from stillhouse.core.cost.latency import LatencyModel, SizeModel
+from stillhouse.core.cost.file_size import SizeModel
+from stillhouse.core.cost.latency import LatencyModel
 from stillhouse.core.cost.limits import Limit, violation
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.search.sampler import Codes, Costs

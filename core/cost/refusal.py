@@ -16,7 +16,8 @@ def refusal(table: Table, limits: Sequence[Limit], examined: int, exact: bool) -
     """The error for limits that no candidate of the cost table meets together.
 
     Names the limits that cannot be met even alone, the worst first, each with its bound and the
-    nearest value within reach; where every limit can be met alone, the nearest compromise.
+    nearest value within reach; where every limit can be met alone, the nearest compromise. Values
+    of limits with a margin are shown with it, so a bound relaxed to the value shown can be met.
     The table holds the best of the `examined` configurations, or when `exact` every one there is.
     """
     over = excesses(table, limits)
@@ -26,12 +27,17 @@ def refusal(table: Table, limits: Sequence[Limit], examined: int, exact: bool) -
     if missed:
         facts = "; ".join(_out_of_reach(limit, column(table, limit.cost)) for limit in missed)
         return LimitError(f"no candidate can meet {facts} ({scope}). {_ADVICE}")
+    wanted = " and ".join(map(str, limits))
     nearest = int(np.argmin(over.sum(axis=0)))
     compromise = ", ".join(_compromise(limit, table, nearest) for limit in limits)
-    return LimitError(
-        f"each limit can be met alone, but no candidate meets {' and '.join(map(str, limits))} "
-        f"together: the nearest compromise has {compromise} ({scope}). {_ADVICE}"
-    )
+    if over[:, nearest].sum() == 0:
+        reason = f"no candidate meets {wanted} by the margin that these costs need: the nearest has"
+    else:
+        reason = (
+            f"each limit can be met alone, but no candidate meets {wanted} together: "
+            "the nearest compromise has"
+        )
+    return LimitError(f"{reason} {compromise} ({scope}). {_ADVICE}")
 
 
 _ADVICE = "Relax the limit or search a wider space"
@@ -41,13 +47,15 @@ def _out_of_reach(limit: Limit, values: NDArray[np.float64]) -> str:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return f"'{limit}': no configuration has a finite {limit.cost}"
-    best = finite.min() if limit.relation == "<=" else finite.max()
-    return f"'{limit}': the nearest reachable value is {_outward(limit, float(best))}"
+    judged = limit.judged(finite)
+    best = judged.min() if limit.relation == "<=" else judged.max()
+    margin = f", {limit.margin:.0%} margin included" if limit.margin else ""
+    return f"'{limit}': the nearest reachable value is {_outward(limit, float(best))}{margin}"
 
 
 def _compromise(limit: Limit, table: Table, at: int) -> str:
     value = column(table, limit.cost)[at : at + 1]
-    shown = f"{limit.cost} {_outward(limit, float(value[0]))}"
+    shown = f"{limit.cost} {_outward(limit, float(limit.judged(value)[0]))}"
     excess = float(limit.excess(value)[0])
     return f"{shown} ({100 * excess:.2g}% off)" if excess > 0 else shown
 

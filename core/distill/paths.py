@@ -37,10 +37,10 @@ def gene_by_gene(space: Space, count: int, rng: np.random.Generator) -> Codes:
     configurations instead, of which nearly all have the greatest depth.
     """
     deepest = {d.name: d.values(d.corners()[2]) for d in space.dimensions}
-    drawn = [
-        d.draw((count, int(deepest[d.per]) if d.per else 1), rng).reshape(count, -1)
-        for d in space.dimensions
-    ]
+    drawn = []
+    for d in space.dimensions:
+        layers = int(deepest[d.per]) if d.per else 1
+        drawn.append(d.draw((count, layers), rng).reshape(count, layers * d.columns))
     return space.canonical(np.concatenate(drawn, axis=1))
 
 

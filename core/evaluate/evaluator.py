@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stillhouse.core.cost.sheet import OperatorSheet
@@ -38,6 +39,11 @@ class BoundStep:
         own = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
         searched = {name: own.pop(name) for name in self.step.searched if name in own}
         return Choice(self.step.info.params(**{**self.step.fixed, **searched}), own)
+
+    def context(self, context: Context) -> Context:
+        """The context with the search space that this step opened."""
+        opened = {self.step.name: self.step.opened} if self.step.opened else {}
+        return replace(context, spaces=opened)
 
 
 class CandidateError(PluginError):
@@ -102,8 +108,7 @@ class Evaluator:
         return dict(self.context.task.score(logits, split.targets))
 
     def _context(self, bound: BoundStep, fidelity: float, key: str, choice: Choice) -> Context:
-        spaces = {bound.step.name: bound.step.opened} if bound.step.opened else {}
-        context = replace(self.context, fidelity=fidelity, spaces=spaces)
+        context = replace(bound.context(self.context), fidelity=fidelity)
         if context.checkpoints is None:
             return context
         label = f"{bound.step.name}-{fingerprint(key, choice.params, choice.genes, fidelity)}"
@@ -135,7 +140,8 @@ def skeleton_of(
     """The shape a configuration is realised in, with untrained weights: what is measured."""
     student: Student | None = None
     for bound in steps:
-        student = bound.method.skeleton(student, bound.choice(configuration), context)
+        choice = bound.choice(configuration)
+        student = bound.method.skeleton(student, choice, bound.context(context))
     if student is None:
         raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
     return student
@@ -157,11 +163,12 @@ def recipe_sheet(
     sheet = OperatorSheet(len(codes))
     for bound in steps:
         columns = dict(space.columns(codes, prefix=f"{bound.step.name}."))
-        sheet = bound.method.sheet(sheet, _with_fixed(columns, bound, len(codes)), context)
+        columns = _with_fixed(columns, bound, len(codes))
+        sheet = bound.method.sheet(sheet, columns, bound.context(context))
     return sheet
 
 
-def _with_fixed(columns: Columns, bound: BoundStep, count: int) -> Columns:
+def _with_fixed(columns: Columns, bound: BoundStep, count: int) -> dict[str, NDArray[Any]]:
     fixed = {
         name: np.full(count, value, dtype=float if _numeric(value) else object)
         for name, value in bound.step.fixed.items()

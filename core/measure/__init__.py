@@ -1,6 +1,7 @@
 """Export and measurement in the target runtime."""
 
 from stillhouse.core.measure.bench import measured as measured
+from stillhouse.core.measure.bench import measured_artefacts as measured_artefacts
 from stillhouse.core.measure.bench import structure_key as structure_key
 from stillhouse.core.measure.device import DeviceFile as DeviceFile
 from stillhouse.core.measure.device import Measured as Measured

@@ -71,6 +71,29 @@ def measured(
     return [_known(device_file, key) for key in keys]
 
 
+def measured_artefacts(
+    artefacts: Mapping[str, Exported],
+    build: Build,
+    target: Target,
+    example: Tensor,
+    device_file: DeviceFile,
+    repeats: int = 100,
+    *,
+    family: str,
+    seed: int = 0,
+) -> dict[str, Measured]:
+    """Latency of finished artefacts by key, timed together with the family's anchor, and kept.
+
+    Like `measured`, a key that the device file knows is read from there.
+    """
+    missing = {key: one for key, one in artefacts.items() if device_file.get(key) is None}
+    if missing:
+        bench = _Bench(build, target, example, device_file, repeats, family, seed)
+        with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
+            bench.time(missing, Path(folder))
+    return {key: _known(device_file, key) for key in artefacts}
+
+
 class _Bench:
     """One call's arguments."""
 
@@ -109,6 +132,14 @@ class _Bench:
     def _measure_group(
         self, missing: Mapping[str, Structure], group: Mapping[str, Exported], folder: Path
     ) -> None:
+        self.time(group, folder)
+        if self._device_file.anchor(self._family) is None:
+            self._device_file.set_anchor(self._family, missing[next(iter(group))])
+        for artefact in group.values():
+            artefact.path.unlink(missing_ok=True)
+
+    def time(self, group: Mapping[str, Exported], folder: Path) -> None:
+        """Time artefacts beside the anchor, if there is one, and keep the results."""
         paths = [artefact.path for artefact in group.values()]
         anchor = self._device_file.anchor(self._family)
         if anchor is not None:
@@ -124,10 +155,6 @@ class _Bench:
         for (name, artefact), latency in zip(group.items(), latencies, strict=True):
             comparable = latency if ratio is None else _divided(latency, ratio)
             self._device_file.put(name, comparable, artefact.size_bytes, ratio)
-        if anchor is None:
-            self._device_file.set_anchor(self._family, missing[next(iter(group))])
-        for path in paths:
-            path.unlink(missing_ok=True)
 
     def _export(self, name: str, structure: Structure, folder: Path) -> Exported:
         generator = torch.Generator().manual_seed(self._seed)

@@ -33,6 +33,7 @@ class DeviceFile:
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.path, self._content = path, content
+        self._second: Path | None = None
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any]) -> Self:
@@ -72,6 +73,9 @@ class DeviceFile:
             entry["anchor_ratio"] = anchor_ratio
         self._content["latencies"][key] = entry
         self._write()
+        if self._second is not None:
+            again = type(self).open(self._second, self.identity)
+            again.put(key, latency, size_bytes, anchor_ratio)
 
     def anchor(self, family: str) -> Mapping[str, Any] | None:
         """The structure that ties a family's measurements of different days together, or None."""
@@ -81,6 +85,16 @@ class DeviceFile:
     def set_anchor(self, family: str, structure: Mapping[str, Any]) -> None:
         self._content["anchors"][family] = dict(structure)
         self._write()
+        if self._second is not None:
+            type(self).open(self._second, self.identity).set_anchor(family, structure)
+
+    def also_keep_in(self, path: Path) -> None:
+        """Write every addition from now on to a second file of the same identity as well.
+
+        What that file knows and this one does not is left as it is there.
+        """
+        type(self).open(path, self.identity)
+        self._second = path
 
     def _write(self) -> None:
         try:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stillhouse.core.cost import terms
 from stillhouse.core.cost.feasibility import settle
-from stillhouse.core.cost.latency import LatencyModel, SizeModel, spread
+from stillhouse.core.cost.file_size import SizeModel
+from stillhouse.core.cost.latency import LEAST_MEASURED, LatencyModel
 from stillhouse.core.cost.limits import Limit, resolve
 from stillhouse.core.cost.model import RecipeCosts, counted
 from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.cost.spread import spread
 from stillhouse.core.errors import LimitError
 from stillhouse.core.evaluate.evaluator import recipe_sheet, skeleton_of
 from stillhouse.core.evaluate.skeletons import description, skeleton
@@ -42,6 +45,13 @@ class Costing:
     feasible: Codes
     pairs: Sequence[Mapping[str, Any]]
     predictor: Mapping[str, float]
+
+    def facts(self) -> dict[str, Any]:
+        """What the search depends on, for the ledger's fingerprint."""
+        return {
+            "limits": [str(limit) for limit in self.limits],
+            "predictions": [pair["predicted_ms"] for pair in self.pairs],
+        }
 
 
 def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
@@ -170,12 +180,11 @@ def _profiled(
     teacher: Mapping[str, float],
     rng: np.random.Generator,
 ) -> Costing:
-    limits = _limits(opened, teacher)
+    """Measure a profile of subnets, fit the models, settle all limits together."""
+    limits, space = _limits(opened, teacher), opened.plan.space
     chosen = _chosen(opened, pool, rng)
-    space = opened.plan.space
-    shapes = [
-        description(skeleton_of(opened.steps, space.decode(row), opened.context)) for row in chosen
-    ]
+    decoded = [space.decode(row) for row in chosen]
+    shapes = [description(skeleton_of(opened.steps, one, opened.context)) for one in decoded]
     found = measure(opened, device, shapes)
     sheet = sheet_of(opened, chosen)
     milliseconds = np.array([one.latency.latency_ms for one in found])
@@ -183,4 +192,24 @@ def _profiled(
     size = SizeModel.fit(sheet, np.array([float(one.size_bytes) for one in found]))
     costs = RecipeCosts(lambda codes: sheet_of(opened, codes), limits, latency, size)
     feasible = settle(space, costs, limits, rng).feasible
-    return Costing(costs, limits, teacher, feasible, _pairs(latency, sheet, milliseconds), {})
+    pairs = [
+        {"predicted_ms": float(p), "measured_ms": float(m), "label": key, "held_out": False}
+        for p, m, key in zip(latency.predict(sheet), milliseconds, space.keys(chosen), strict=True)
+    ]
+    predictor = {**asdict(latency.report), "margin": latency.margin}
+    return Costing(costs, limits, teacher, feasible, pairs, predictor)
+
+
+def _chosen(opened: Opened, pool: Codes, rng: np.random.Generator) -> Codes:
+    """The profile: half spread over the whole cost range, half where the limits bite."""
+    count = max(opened.plan.run.target.profile, LEAST_MEASURED)
+    table = counted(sheet_of(opened, pool))
+    features = np.stack([table["macs"], terms.operators(sheet_of(opened, pool))], axis=1)
+    whole = spread(features, (count + 1) // 2, rng)
+    small = features[:, 0] <= np.quantile(features[:, 0], 0.3)
+    near = np.flatnonzero(small)[spread(features[small], count // 2, rng)]
+    chosen = np.unique(np.concatenate([whole, near]))
+    others = np.setdiff1d(np.arange(len(pool)), chosen)
+    chosen = np.concatenate([chosen, rng.permutation(others)[: max(0, count - len(chosen))]])
+    # A space of fewer candidates than a fit needs is measured whole, some counted twice.
+    return pool[np.resize(chosen, max(len(chosen), LEAST_MEASURED))]

@@ -145,7 +145,7 @@ def certify(
         while order and len(passed) < wanted:
             group, order = order[: wanted - len(passed)], order[wanted - len(passed) :]
             for finalist in _measured_group(opened, evaluator, device, group, folder):
-                limit = broken(limits, measured_costs(finalist.measured) | finalist.entry.costs)
+                limit = broken(limits, {**finalist.entry.costs, **measured_costs(finalist.measured)})
                 if limit is None:
                     passed.append(finalist)
                     progress.advance()
@@ -182,7 +182,7 @@ def _measured_group(
 
 
 def _miss(finalist: Finalist, limit: Limit) -> dict[str, Any]:
-    costs = measured_costs(finalist.measured) | finalist.entry.costs
+    costs = {**finalist.entry.costs, **measured_costs(finalist.measured)}
     return {
         "configuration": finalist.entry.configuration,
         "cost": limit.cost,

@@ -15,11 +15,10 @@ from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, Exported, Measured
 from stillhouse.core.report.card import model_card
 from stillhouse.core.run.controls import Control
-from stillhouse.core.run.costing import Costing
+from stillhouse.core.run.costing import Costing, measured_costs
 from stillhouse.core.run.finalists import (
     Certified,
     export_and_measure,
-    measured_costs,
     structure_facts,
 )
 from stillhouse.core.run.ledger import Entry

@@ -32,7 +32,7 @@ class Costs(ABC):
     """Known costs of candidates, and the limits on them. No candidate is evaluated for this."""
 
     limited: Sequence[str] = ()
-    """Names of the costs that carry a limit, the most important first."""
+    """Names, as in `table`, of the costs that carry a limit, the most important first."""
 
     @abstractmethod
     def table(self, codes: Codes) -> Mapping[str, NDArray[np.float64]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -18,6 +18,7 @@ from stillhouse.core.evaluate import (
     State,
     Student,
 )
+from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.supernet.stages import full_student, sampled_subnets
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Supernet(Method):
     def prepare(self, state: State, params: Any, context: Context) -> Artefact:
         """Raises UserError when `initial: teacher` meets a teacher of another structure."""
         settings = _settings(params)
+        context = replace(context, full=_largest(context))
         module, first = full_student(state, params, settings, context)
         elastic = context.family.elastic(module)
         space = context.spaces[NAME]
@@ -64,8 +66,22 @@ class Supernet(Method):
         updates = artefact.record["updates"]
         return state.with_student(Student(context.family.name, structure, module, updates))
 
+    def skeleton(
+        self, student: Student | None, choice: Choice, context: Context
+    ) -> Student:
+        structure = context.family.subnet(context.full, choice.genes)
+        module = context.family.build(structure, torch.Generator().manual_seed(0))
+        return Student(context.family.name, structure, module.eval())
+
     def sheet(self, sheet: OperatorSheet, columns: Columns, context: Context) -> OperatorSheet:
-        return context.family.sheet(context.full, columns)
+        genes = [dimension.name for dimension in context.spaces[NAME].dimensions]
+        return context.family.sheet(context.full, {name: columns[name] for name in genes})
+
+
+def _largest(context: Context) -> Structure:
+    """The full student: the space's largest configuration, which may differ from the teacher."""
+    space = context.spaces[NAME]
+    return context.family.subnet(context.full, space.decode(space.corners()[2]))
 
 
 def _settings(params: Any) -> TrainSettings:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import onnx
 import torch
@@ -44,7 +44,7 @@ def exported_graph(
         try:
             return _exported(frozen, example.cpu(), choice, opset), choice
         except Exception as failed:  # exporters raise whatever they like
-            reasons.append(f"{choice}: {_first_line(failed)}")
+            reasons.append(f"{choice}: {_reason(failed)}")
             cause = failed
     raise ExportError(
         f"cannot export {type(module).__name__} for an input of shape {tuple(example.shape)} to "
@@ -61,45 +61,57 @@ def _exported(
     module: nn.Module, example: Tensor, exporter: Exporter, opset: int
 ) -> onnx.ModelProto:
     dynamo = exporter == "dynamo"
-    first = opset if dynamo else min(opset, _LAST_TORCHSCRIPT_OPSET)
-    with _quiet(), torch.random.fork_rng(devices=[]), torch.no_grad(), _folder() as folder:
-        path = folder / "graph.onnx"
+    options: dict[str, Any] = {"opset_version": opset, "external_data": False}
+    if not dynamo:
+        options = {
+            "opset_version": min(opset, _LAST_TORCHSCRIPT_OPSET),
+            # By default it prints the whole graph before it raises for an operator.
+            "operator_export_type": torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
+        }
+    with (
+        _quiet(),
+        torch.random.fork_rng(devices=[]),
+        torch.no_grad(),
+        tempfile.TemporaryDirectory(prefix="stillhouse-") as folder,
+    ):
+        path = Path(folder) / "graph.onnx"
         torch.onnx.export(
             module,
             (example,),
             path,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            opset_version=first,
             dynamo=dynamo,
             verbose=False,
-            external_data=False,
+            **options,
         )
-        return onnx.load(path)
+        return _standard(onnx.load(path))
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="stillhouse-") as name:
-        yield Path(name)
+def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
+    foreign = {f"{node.domain}::{node.op_type}" for node in model.graph.node if node.domain}
+    if foreign:
+        raise ExportError(f"ONNX has no operator for {', '.join(sorted(foreign))}")
+    return model
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """For as long as it lasts, no warnings, and no log lines below errors from exporters."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
+    """For as long as it lasts, no warnings and no log lines: the exporters' errors reach
+    the caller as exceptions."""
+    before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
+            logging.disable(max(before, logging.ERROR))
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logging.disable(before)
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost cause, which names the operator."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]

@@ -79,3 +79,10 @@ def test_a_bound_that_is_not_finite_is_refused(value: float) -> None:
 def test_a_limit_on_a_cost_nobody_computes_is_refused() -> None:
     with pytest.raises(UserError, match=r"nothing computes 'latency_ms'.*known costs: macs"):
         violation({"macs": np.array([1.0])}, [Limit("latency_ms", "<=", 1)])
+
+
+def test_a_margin_makes_predicted_costs_count_as_worse() -> None:
+    values = np.array([8.0, 10.0, 12.0])
+    assert Limit("macs", "<=", 9.0, margin=0.125).excess(values).tolist() == [0, 0.25, 0.5]
+    assert Limit("macs", ">=", 10.5, margin=0.125).excess(values)[2] == 0
+    assert Limit("macs", ">=", 10.5, margin=0.125).excess(values)[1] > 0

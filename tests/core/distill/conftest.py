@@ -9,6 +9,10 @@ from typing import Any, final
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+
 from stillhouse.core.cost.sheet import Operator, OperatorSheet
 from stillhouse.core.evaluate import (
     Classification,
@@ -20,8 +24,6 @@ from stillhouse.core.evaluate import (
     State,
     TaskData,
 )
-from torch import Tensor, nn
-from torch.nn import functional
 
 
 class Stack(nn.Module):
@@ -29,10 +31,10 @@ class Stack(nn.Module):
 
     def __init__(self, features: int, width: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.first = nn.Linear(features, width)
-        self.second = nn.Linear(width, width)
+        self.first = skip_init(nn.Linear, features, width)
+        self.second = skip_init(nn.Linear, width, width)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, outputs)
+        self.head = skip_init(nn.Linear, width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.first(x))

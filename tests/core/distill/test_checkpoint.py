@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from stillhouse.core.distill.checkpoint import Checkpoint, Snapshot
 from stillhouse.core.errors import RunDirectoryError
 
@@ -36,9 +37,10 @@ def test_a_write_that_fails_leaves_the_older_checkpoint(
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+    with monkeypatch.context() as patch:
         patch.setattr(broken, fail)
-        checkpoint.save(snapshot(2.0))
+        with pytest.raises(OSError, match="no space"):
+            checkpoint.save(snapshot(2.0))
     back = checkpoint.load()
     assert back is not None
     assert back.counters["updates"] == 1

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+
 from stillhouse.core.distill.scratch import train_from_scratch
 from stillhouse.core.distill.settings import TrainSettings
 

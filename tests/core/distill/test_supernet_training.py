@@ -8,13 +8,14 @@ from typing import Any, final
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from stillhouse.core.distill.paths import PathSampler, Sandwich, SizeBins, Uniform
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import LAST, LossTerm
 from stillhouse.core.space import Choice, Space
-from torch import Tensor, nn
 
 Weights = Callable[[nn.Module], dict[str, Tensor]]
 WIDTH = Space([Choice("width", (4, 8, 12, 16))])
@@ -107,8 +108,6 @@ def test_frozen_slices_move_only_when_they_are_sampled(
             return [{"width": 16 if step == 0 else 4}]
 
     settings = replace(SETTINGS, freeze_unsampled=share)
-    one, _ = train(bench, WideThenNarrow(), settings, stop_after=1)
-    wide = weights(one)["second.weight"]
     # The rate depends on the run's length, so the first update is compared at a constant one.
     settings = replace(settings, schedule="constant", warmup=0.0)
     one, _ = train(bench, WideThenNarrow(), settings, stop_after=1)
@@ -160,7 +159,7 @@ def test_in_place_distillation_does_not_train_the_largest_subnet(
 
 
 def test_in_place_distillation_needs_the_largest_subnet_in_every_draw(bench: Any) -> None:
-    with pytest.raises(UserError, match="needs a sampler that draws the largest.*got uniform"):
+    with pytest.raises(UserError, match=r"needs a sampler that draws the largest.*got uniform"):
         train(bench, Uniform(WIDTH), replace(SETTINGS, inplace="add"))
 
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from stillhouse.core.distill.taps import Taps, tapped
 from stillhouse.core.errors import UserError
-from torch import nn
 
 
 def network() -> nn.Sequential:
