@@ -9,7 +9,6 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.cost.file_size import SizeModel as SizeModel
 from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import operators

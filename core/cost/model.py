@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -38,8 +39,8 @@ def sizes(size_bytes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 class RecipeCosts(Costs):
     """Costs through the operator sheet, with a latency and a file-size model once fitted.
 
-    Limits on predicted costs are tightened by the model's margin, so that a candidate that passes
-    here rarely fails when it is measured.
+    A limit on latency is tightened by the model's margin, so that a candidate that passes here
+    rarely fails when it is measured.
     """
 
     def __init__(
@@ -49,8 +50,13 @@ class RecipeCosts(Costs):
         latency: LatencyModel | None = None,
         size: SizeModel | None = None,
     ) -> None:
-        self._sheet_of, self.limits = sheet_of, tuple(limits)
-        self._latency, self._size = latency, size
+        self._sheet_of, self._latency, self._size = sheet_of, latency, size
+        margin = latency.margin if latency else 0.0
+        self.limits = tuple(
+            replace(limit, margin=margin) if limit.cost == "latency_ms" else limit
+            for limit in limits
+        )
+        self.limited = tuple(limit.cost for limit in self.limits)
 
     def table(self, codes: Codes) -> Table:
         sheet = self._sheet_of(codes)
@@ -62,11 +68,4 @@ class RecipeCosts(Costs):
         return table
 
     def violation(self, codes: Codes) -> NDArray[np.float64]:
-        return violation(self._pessimistic(self.table(codes)), self.limits)
-
-    def _pessimistic(self, table: Table) -> Table:
-        if not self._latency:
-            return table
-        wide = dict(table)
-        wide["latency_ms"] = wide["latency_ms"] * (1 + self._latency.margin)
-        return wide
+        return violation(self.table(codes), self.limits)

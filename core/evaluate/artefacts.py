@@ -32,14 +32,25 @@ class ArtefactStore:
         self.folder = folder
         self._open: dict[str, Artefact] = {}
 
-    def memo(self, label: str, key: str, make: Callable[[], Artefact]) -> Artefact:
-        """The artefact stored under `label` and `key`; made, stored and returned if missing."""
+    def memo(
+        self,
+        label: str,
+        key: str,
+        make: Callable[[], Artefact],
+        checkpoints: Path | None = None,
+    ) -> Artefact:
+        """The artefact stored under `label` and `key`; made, stored and returned if missing.
+
+        `checkpoints` is the folder that making it used; nothing needs it once it is stored.
+        """
         name = f"{label}-{key}"
         if name not in self._open:
             place = self.folder / name
             if not place.is_dir():
                 self._store(place, make())
             self._open[name] = _read(place)
+            if checkpoints is not None:
+                shutil.rmtree(checkpoints, ignore_errors=True)
         return self._open[name]
 
     def has(self, label: str, key: str) -> bool:

@@ -40,7 +40,7 @@ class Split:
         order = torch.arange(len(self))
         if seed is not None:
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        for part in order.split(size):
+        for part in torch.split(order, size):
             yield Batch(self.inputs[part], self.targets[part], part)
 
 

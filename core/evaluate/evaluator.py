@@ -130,7 +130,10 @@ class Evaluator:
             folder = context.checkpoints.parent / f"{name}-prepare-{key}"
             context = replace(context, checkpoints=folder)
         return self.store.memo(
-            name, key, lambda: bound.method.prepare(state, choice.params, context)
+            name,
+            key,
+            lambda: bound.method.prepare(state, choice.params, context),
+            context.checkpoints,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.context import Progress
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure.device import DeviceFile, Measured
@@ -23,6 +25,7 @@ Build = Callable[[Structure, torch.Generator], nn.Module]
 _GROUP_BYTES: Final = 256_000_000
 """Artefacts timed together are all in memory at once."""
 _WARMUP: Final = 10
+_ANCHORS: Final = 3
 
 
 def structure_key(family: str, structure: Structure) -> str:
@@ -49,9 +52,9 @@ def measured(
     What is measured goes to the device file at once and is read from there ever after, so a
     second call gives the same numbers.
 
-    The first structure measured becomes the family's anchor. It is timed again among all that
-    come later, and their times are divided by how much slower it was than at first: all of a
-    family's latencies are in terms of the conditions of the first measurement.
+    The first three structures measured become the family's anchors. They are timed again among
+    all that come later, whose times are divided by how much slower the anchors were than at first
+    (median): all of a family's latencies are in terms of the conditions of the first measurement.
 
     Raises `ExportError` when a structure cannot be exported.
     """
@@ -82,7 +85,7 @@ def measured_artefacts(
     family: str,
     seed: int = 0,
 ) -> dict[str, Measured]:
-    """Latency of finished artefacts by key, timed together with the family's anchor, and kept.
+    """Latency of finished artefacts by key, timed together with the family's anchors, and kept.
 
     Like `measured`, a key that the device file knows is read from there.
     """
@@ -133,28 +136,33 @@ class _Bench:
         self, missing: Mapping[str, Structure], group: Mapping[str, Exported], folder: Path
     ) -> None:
         self.time(group, folder)
-        if self._device_file.anchor(self._family) is None:
-            self._device_file.set_anchor(self._family, missing[next(iter(group))])
+        if not self._device_file.anchors(self._family):
+            first = [missing[key] for key in group][:_ANCHORS]
+            self._device_file.set_anchors(self._family, first)
         for artefact in group.values():
             artefact.path.unlink(missing_ok=True)
 
     def time(self, group: Mapping[str, Exported], folder: Path) -> None:
-        """Time artefacts beside the anchor, if there is one, and keep the results."""
+        """Time artefacts beside the anchors, if there are any, and keep the results."""
+        anchors = self._device_file.anchors(self._family)
+        keys = [structure_key(self._family, anchor) for anchor in anchors]
         paths = [artefact.path for artefact in group.values()]
-        anchor = self._device_file.anchor(self._family)
-        if anchor is not None:
-            key = structure_key(self._family, anchor)
+        for key, anchor in zip(keys, anchors, strict=True):
             paths.append(self._export(f"anchor-{key}", anchor, folder).path)
         latencies = self._target.measure(
             paths, self._example, repeats=self._repeats, warmup=_WARMUP
         )
-        ratio = None
-        if anchor is not None:
-            before = _known(self._device_file, key).latency
-            ratio = latencies.pop().latency_ms / before.latency_ms
-        for (name, artefact), latency in zip(group.items(), latencies, strict=True):
+        ratio = self._slowdown(keys, latencies[len(group) :]) if anchors else None
+        for (key, artefact), latency in zip(group.items(), latencies, strict=False):
             comparable = latency if ratio is None else _divided(latency, ratio)
-            self._device_file.put(name, comparable, artefact.size_bytes, ratio)
+            self._device_file.put(key, comparable, artefact.size_bytes, ratio)
+
+    def _slowdown(self, anchors: Sequence[str], now: Sequence[Latency]) -> float:
+        """How many times slower the anchors are than when they were first measured (median)."""
+        return statistics.median(
+            latency.latency_ms / _known(self._device_file, key).latency.latency_ms
+            for key, latency in zip(anchors, now, strict=True)
+        )
 
     def _export(self, name: str, structure: Structure, folder: Path) -> Exported:
         generator = torch.Generator().manual_seed(self._seed)
@@ -166,7 +174,7 @@ def _distinct(network: nn.Module, generator: torch.Generator) -> nn.Module:
     """Shift every weight a little, so that no two tensors coincide.
 
     Exporters store equal tensors once; zero biases of a fresh network would make its file smaller
-    than the trained network's.
+    than the trained network's. Upwards only, since variances must stay positive.
     """
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
@@ -177,11 +185,19 @@ def _distinct(network: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 def _divided(latency: Latency, ratio: float) -> Latency:
-    return replace(latency, latency_ms=latency.latency_ms / ratio, p95_ms=latency.p95_ms / ratio)
+    return replace(
+        latency,
+        latency_ms=latency.latency_ms / ratio,
+        median_ms=latency.median_ms / ratio,
+        p95_ms=latency.p95_ms / ratio,
+    )
 
 
 def _known(device_file: DeviceFile, key: str) -> Measured:
     found = device_file.get(key)
     if found is None:
-        raise LookupError(f"{device_file.path} lost the measurement {key}")
+        raise UserError(
+            f"{device_file.path}: the measurement {key} is missing, though an anchor refers to it; "
+            f"delete the file to have the device measured again"
+        )
     return found

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, final
 
@@ -77,16 +77,16 @@ class DeviceFile:
             again = type(self).open(self._second, self.identity)
             again.put(key, latency, size_bytes, anchor_ratio)
 
-    def anchor(self, family: str) -> Mapping[str, Any] | None:
-        """The structure that ties a family's measurements of different days together, or None."""
-        anchor: Mapping[str, Any] | None = self._content["anchors"].get(family)
-        return anchor
+    def anchors(self, family: str) -> Sequence[Mapping[str, Any]]:
+        """The structures that tie a family's measurements of different days together."""
+        anchors: Sequence[Mapping[str, Any]] = self._content["anchors"].get(family, [])
+        return anchors
 
-    def set_anchor(self, family: str, structure: Mapping[str, Any]) -> None:
-        self._content["anchors"][family] = dict(structure)
+    def set_anchors(self, family: str, structures: Sequence[Mapping[str, Any]]) -> None:
+        self._content["anchors"][family] = [dict(structure) for structure in structures]
         self._write()
         if self._second is not None:
-            type(self).open(self._second, self.identity).set_anchor(family, structure)
+            type(self).open(self._second, self.identity).set_anchors(family, structures)
 
     def also_keep_in(self, path: Path) -> None:
         """Write every addition from now on to a second file of the same identity as well.
@@ -133,6 +133,9 @@ def _read(path: Path) -> dict[str, Any]:
     for key in keys:
         if not isinstance(content.get(key), dict):
             raise UserError(_damaged(path, f'expected an object at "{key}"'))
+    for family, anchors in content["anchors"].items():
+        if not isinstance(anchors, list) or not all(isinstance(a, dict) for a in anchors):
+            raise UserError(_damaged(path, f"expected a list of structures at anchors.{family}"))
     return content
 
 
@@ -143,6 +146,7 @@ def _measured(path: Path, key: str, entry: Any) -> Measured:
             float(entry["p95_ms"]),
             int(entry["repeats"]),
             str(entry["date"]),
+            float(entry["median_ms"]),
         )
         return Measured(latency, int(entry["size_bytes"]))
     except (KeyError, TypeError, ValueError) as failed:

@@ -107,18 +107,18 @@ def _column(name: str, full: Mapping[str, Any], found: Mapping[str, Any]) -> str
 
 def _sizes(name: str, full: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[Any, Any]:
     """The per-layer values to draw: (full, found)."""
-    both = tuple(list(configuration.get(name) or ()) for configuration in (full, found))
-    if not _sized(name, full, found):
-        return both
-    scaled = []
-    for values, width in zip(both, (full[_WIDTH], found[_WIDTH]), strict=True):
-        scaled.append([None if v is None else max(1, int(v * width + 1e-6)) for v in values])
-    return scaled[0], scaled[1]
+    if _sized(name, full, found):
+        return _scaled(name, full), _scaled(name, found)
+    return list(full.get(name) or ()), list(found.get(name) or ())
 
 
-def _layers(
-    names: Sequence[str], full: Mapping[str, Any], found: Mapping[str, Any]
-) -> list[Layer]:
+def _scaled(name: str, configuration: Mapping[str, Any]) -> list[int | None]:
+    width = configuration[_WIDTH]
+    values = configuration.get(name) or ()
+    return [None if v is None else max(1, int(v * width + 1e-6)) for v in values]
+
+
+def _layers(names: Sequence[str], full: Mapping[str, Any], found: Mapping[str, Any]) -> list[Layer]:
     sizes = {name: _sizes(name, full, found) for name in names}
     count = max((len(values) for both in sizes.values() for values in both), default=0)
     kept = max((len(both[1]) for both in sizes.values()), default=0)

@@ -24,7 +24,7 @@ class Sheet:
     compact: bool
 
 
-WIDE = Sheet(1000, 96, 34, 96, compact=False)
+WIDE = Sheet(1000, 76, 30, 92, compact=False)
 NARROW = Sheet(400, 58, 14, 0, compact=True)
 
 
@@ -41,7 +41,7 @@ def architecture(anatomy: Anatomy, sheet: Sheet) -> str:
         y += 10
         for layer in anatomy.layers:
             parts += _layer(layer, sheet, y)
-            y += _ROW + (14 if sheet.compact else 0)
+            y += _ROW + (18 if sheet.compact else 0)
     if not parts:
         return ""
     return svg.drawing(
@@ -53,7 +53,7 @@ def architecture(anatomy: Anatomy, sheet: Sheet) -> str:
 def _scalar(bar: Bar, sheet: Sheet, y: float) -> list[str]:
     room = sheet.width - sheet.names - (sheet.figures or 84)
     return [
-        svg.text(bar.name, x=sheet.names - 12, y=y + 15, class_="tick end"),
+        svg.text(bar.name, x=0.0, y=y + 15, class_="tick"),
         *_continuous(bar, sheet.names, y, room),
         svg.text(bar.text, x=sheet.names + room + 10, y=y + 15, class_="figure"),
     ]
@@ -77,14 +77,14 @@ def _left(column: int, count: int, sheet: Sheet) -> float:
 def _layer(layer: Layer, sheet: Sheet, y: float) -> list[str]:
     name = f"layer {layer.number}"
     ghost = " ghost" if layer.dropped else ""
-    parts = [svg.text(name, x=sheet.names - 12, y=y + 15, class_=f"tick end{ghost}")]
+    parts = [svg.text(name, x=0.0, y=y + 15, class_=f"tick{ghost}")]
     for i, bar in enumerate(layer.bars):
         left = _left(i, len(layer.bars), sheet)
         room = _column_width(len(layer.bars), sheet) - sheet.figures
         draw = _cells if bar.cells else _continuous
         parts += draw(bar, left, y, room)
         said = "dropped" if bar.dropped else bar.text
-        at = (left + 1, y + _BAR + 12) if sheet.compact else (left + room + 10, y + 15)
+        at = (left + 1, y + _BAR + 16) if sheet.compact else (left + room + 10, y + 15)
         parts.append(svg.text(said, x=at[0], y=at[1], class_=f"figure{ghost}"))
     return [svg.element("g", svg.title(f"{name}: {_layer_text(layer)}"), *parts)]
 

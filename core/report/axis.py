@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
-from stillhouse.core.report.numerals import quantity, significant
+from stillhouse.core.report.numerals import NBSP, quantity, significant
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _LOG_FROM = 8.0
@@ -42,12 +43,20 @@ class Axis:
         """The pixel of a value, moved to the nearer end when it lies outside the range."""
         return self.at(min(max(value, self.low), self.high))
 
-    def ticks(self, count: int, text: Callable[[float], str] | None = None) -> list[Tick]:
-        """About `count` ticks; `text` writes a value, by default the shortest that tells apart."""
+    def between(self, share: float) -> float:
+        """The value that lies at a share of the way from `start` to `end`."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return self.low + share * (self.high - self.low)
+
+    def ticks(self, count: int, *, percent: bool = False) -> list[Tick]:
+        """About `count` ticks, written as short as tells them apart; `percent` ends at 100 %."""
         values = (log_ticks if self.log else nice_ticks)(self.low, self.high, count)
-        if text is not None:
-            return [Tick(value, text(value)) for value in values]
-        shown = _labels(values, self.log)
+        if not percent:
+            shown = _labels(values, self.log)
+        else:
+            values = [value for value in values if -1e-9 <= value <= 1 + 1e-9]
+            shown = [f"{label}{NBSP}%" for label in _labels([100 * v for v in values], self.log)]
         return [Tick(value, label) for value, label in zip(values, shown, strict=True)]
 
     def _scaled(self, value: float) -> float:
@@ -74,7 +83,7 @@ def axis(
     if log:
         room = (high / low) ** pad if high > low else 1.5
         return Axis(low / room, high * room, start, end, log=True)
-    spread = (high - low) * pad if high > low else abs(high) * 0.1 or 0.5
+    spread = (high - low) * pad if high > low else abs(high) * 0.02 or 0.5
     return Axis(low - spread, high + spread, start, end)
 
 
@@ -90,12 +99,19 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
-    """1, 2, 5 (or only 1, or all digits) times powers of ten inside `low..high`, about `count`."""
-    candidates = [_decades(low, high, digits) for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10))]
-    enough = [ticks for ticks in candidates if 3 <= len(ticks) <= count + 2]
-    if enough:
-        return min(enough, key=lambda ticks: abs(len(ticks) - count))
-    return nice_ticks(low, high, count) if len(candidates[0]) <= count else candidates[0]
+    """Round values inside `low..high`, all positive: at most about `count`.
+
+    1, 2 and 5 times powers of ten, or 1 and 3, or 1 alone, whichever is the first to fit; over a
+    short range every digit, or the steps of a linear axis.
+    """
+    for digits in ((1, 2, 5), (1, 3), (1,), range(1, 10)):
+        ticks = _decades(low, high, digits)
+        if 3 <= len(ticks) <= count + 1:
+            return ticks
+    decades = _decades(low, high, (1,))
+    if len(decades) > count:
+        return decades[:: math.ceil(len(decades) / count)]
+    return nice_ticks(low, high, count)
 
 
 def _decades(low: float, high: float, digits: Sequence[int]) -> list[float]:
@@ -108,8 +124,8 @@ def _labels(values: Sequence[float], log: bool) -> list[str]:
     if max((abs(v) for v in values), default=0) >= 10_000:
         return ["0" if not v else quantity(v).replace(".00", "").replace(".0", "") for v in values]
     if log:
-        return [f"{v:g}" for v in values]
-    gaps = [b - a for a, b in zip(values, values[1:], strict=False)]
+        return [f"{v:,g}" for v in values]
+    gaps = [b - a for a, b in pairwise(values)]
     step = min(gaps, default=0.0)
     if step <= 0:
         return [significant(v) for v in values]

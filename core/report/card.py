@@ -6,8 +6,10 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 
+from stillhouse.core.report import machine
 from stillhouse.core.report.checks import Check, checks
-from stillhouse.core.report.numerals import significant
+from stillhouse.core.report.configuration import value_text
+from stillhouse.core.report.numerals import count, positive, rough, significant
 from stillhouse.core.report.quality import Quality, primary
 from stillhouse.core.report.rows import Line, headings, lines, row_of
 from stillhouse.core.report.snippets import ONNX, load_snippet, onnx_snippet
@@ -34,7 +36,8 @@ def _what(summary: RunSummary) -> Iterator[str]:
     yield ""
     yield (
         f"A model for the task **{plain(summary.task)}**, found by stillhouse among "
-        f"{plain(summary.space_size)} configurations with {len(summary.evaluations)} evaluations "
+        f"{plain(count(summary.space_size))} configurations with "
+        f"{len(summary.evaluations)} evaluations "
         f"(sampler {plain(summary.sampler)}, seed {summary.seed})."
     )
     yield ""
@@ -44,8 +47,8 @@ def _what(summary: RunSummary) -> Iterator[str]:
     yield ""
     for name in dict.fromkeys([*summary.full, *summary.found]):
         found, full = summary.found.get(name, "dropped"), summary.full.get(name)
-        of = "" if full is None else f" (of {plain(full)})"
-        yield f"- {plain(name)}: {plain(found)}{of}"
+        of = "" if full is None else f" (of {plain(value_text(full))})"
+        yield f"- {plain(name)}: {plain(value_text(found))}{of}"
 
 
 def _certificate(summary: RunSummary) -> Iterator[str]:
@@ -58,12 +61,12 @@ def _certificate(summary: RunSummary) -> Iterator[str]:
     yield f"- sha256: `{plain(certificate.sha256)}`"
     for check in checks(certificate):
         yield f"- {_check(check)}"
-    p95 = certificate.measured.get("p95_ms")
+    p95 = positive(certificate.measured.get("p95_ms"))
     if p95 is not None:
         yield f"- 95th percentile: {significant(p95)} ms"
-    yield f"- largest difference to torch: {certificate.max_difference:.2g}"
+    yield f"- largest difference to torch: {rough(certificate.max_difference)}"
     yield f"- exporter: {plain(certificate.exporter)}"
-    for name, value in certificate.machine.items():
+    for name, value in machine.facts(certificate).items():
         yield f"- {plain(name)}: {plain(value)}"
     yield f"- date: {plain(certificate.date)}"
 
@@ -102,13 +105,12 @@ def _score(line: Line) -> str:
 
 
 def _use(summary: RunSummary) -> Iterator[str]:
-    machine = summary.certificate.machine
+    device = ", ".join(plain(part) for part in machine.short(summary.certificate))
     yield "## Intended use"
     yield ""
     yield (
         f"Inference for {plain(summary.task)} on inputs prepared as in training, on a device like "
-        "the one measured"
-        + (f" ({', '.join(plain(v) for v in machine.values())})." if machine else ".")
+        "the one measured" + (f" ({device})." if device else ".")
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stillhouse.core.report.configuration import one_line
 from stillhouse.core.report.costs import named, value_of
-from stillhouse.core.report.numerals import finite
+from stillhouse.core.report.numerals import NBSP, finite
 from stillhouse.core.run.summary import Certificate, LimitLine
 
 
@@ -53,7 +53,7 @@ def _check(limit: LimitLine, measured: Mapping[str, float]) -> Check:
     sign = {"<=": "≤", ">=": "≥"}.get(limit.relation, limit.relation)
     return Check(
         title=cost.title,
-        bound=f"{sign} {cost.text(limit.bound)}",
+        bound=f"{sign}{NBSP}{cost.exact(limit.bound)}",
         written=limit.text,
         measured=cost.text(value),
         met=met,
@@ -71,5 +71,5 @@ def _dropped(entry: Mapping[str, Any]) -> Dropped:
     shown = one_line(configuration) if isinstance(configuration, Mapping) else str(configuration)
     cost = named(str(entry.get("cost", "")))
     measured, bound = finite(entry.get("measured")), finite(entry.get("bound"))
-    reason = f"{cost.title} {cost.text(measured)}, limit {cost.text(bound)}"
+    reason = f"{cost.title} {cost.text(measured)}, limit {cost.exact(bound)}"
     return Dropped(shown, reason)

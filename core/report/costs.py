@@ -23,10 +23,21 @@ class Cost:
     unit: str
 
     def text(self, value: float | None) -> str:
-        """A value with its unit."""
+        """A value with its unit, to three significant digits."""
         if value is None:
             return MISSING
         shown = significant(value) if self.unit in ("ms", "kB", "MB") else quantity(value)
+        return self._with_unit(shown)
+
+    def exact(self, value: float | None) -> str:
+        """A value with its unit as somebody wrote it: no digits added, few taken away."""
+        if value is None:
+            return MISSING
+        if value == int(value):
+            return self._with_unit(f"{value:,.0f}")
+        return self._with_unit(f"{value:.4g}" if 1e-4 < value < 1e4 else significant(value, 4))
+
+    def _with_unit(self, shown: str) -> str:
         if not self.unit:
             return shown
         return f"{shown}{'' if shown[-1].isalpha() else NBSP}{self.unit}"
@@ -72,6 +83,7 @@ def row_costs(row: ModelRow) -> dict[str, float]:
         "macs": row.macs,
         "memory_bytes": row.memory_bytes,
         "latency_ms": row.latency_ms,
+        "median_ms": row.median_ms,
         "p95_ms": row.p95_ms,
     }
 

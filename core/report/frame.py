@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 from stillhouse.core.report import svg
@@ -43,18 +42,18 @@ SQUARE = Canvas(490, 440)
 @final
 @dataclass(frozen=True)
 class Titles:
-    """Axis titles, and how the vertical axis writes its values."""
+    """Axis titles; `percent` writes shares on the vertical axis as percentages."""
 
     across: str
     upward: str
-    text: Callable[[float], str] | None = field(default=None)
+    percent: bool = False
 
 
 def frame(canvas: Canvas, x: Axis, y: Axis, titles: Titles) -> str:
     """Grid, ticks and titles; the vertical title stands above the axis, to be read level."""
-    (left, right), (bottom, top) = canvas.across, canvas.upward
+    (left, right), bottom = canvas.across, canvas.upward[0]
     parts = []
-    for tick in y.ticks(5 if canvas.height < 350 else 6, titles.text):
+    for tick in y.ticks(5 if canvas.height < 350 else 6, percent=titles.percent):
         at = y.at(tick.value)
         parts.append(svg.element("line", x1=left, x2=right, y1=at, y2=at, class_="grid"))
         parts.append(svg.text(tick.label, x=left - 8, y=at + 4, class_="tick end"))

@@ -19,19 +19,15 @@ def best_so_far(progress: Progress) -> str:
     shown = window(progress.qualities, progress.best[-1:], maximize=quality.maximize)
     x = _numbers(progress.numbers)
     y = axis((shown.low, shown.high), *HALF.upward, log=False, pad=0.08)
-    decimals = 1 if y.high - y.low < 0.05 else 0
     titles = Titles(
-        "evaluations",
-        f"validation {quality.title}, best so far",
-        lambda value: quality.text(value, decimals),
+        "evaluations", f"validation {quality.title}, best so far", percent=quality.percent
     )
     places = list(zip(progress.numbers, progress.qualities, strict=True))
-    dots = svg.dots(((x.at(n), y.inside(q)) for n, q in places), class_="dots")
+    dots = svg.dots(((x.at(n), y.inside(q)) for n, q in places), class_="dots small")
     line = _line(progress.numbers, progress.best, x, y)
     end = quality.text(progress.best[-1], 2)
-    label = svg.text(
-        end, x=x.at(progress.numbers[-1]), y=y.inside(progress.best[-1]) - 8, class_="label end"
-    )
+    height = y.inside(progress.best[-1]) + (-8 if quality.maximize else 18)
+    label = svg.text(end, x=x.at(progress.numbers[-1]), y=height, class_="label end")
     said = f"Best {quality.title} after each evaluation, {end} in the end"
     return svg.drawing(
         HALF.width, HALF.height, said, frame(HALF, x, y, titles), dots, line, label
@@ -45,7 +41,7 @@ def hypervolume_chart(progress: Progress, volume: Volume) -> str:
     titles = Titles(
         "evaluations",
         f"hypervolume, {progress.quality.title} and {volume.cost.title}",
-        lambda value: f"{100 * value:.0f} %",
+        percent=True,
     )
     line = _line(progress.numbers, volume.shares, x, y)
     end = f"{100 * volume.shares[-1]:.1f} %"
@@ -57,7 +53,7 @@ def hypervolume_chart(progress: Progress, volume: Volume) -> str:
 
 
 def _numbers(numbers: Sequence[int]) -> Axis:
-    return Axis(0.0, float(max(numbers[-1], 2)), *HALF.across)
+    return Axis(0.0, float(max(numbers[-1], 5)), *HALF.across)
 
 
 def _line(numbers: Sequence[int], values: Sequence[float], x: Axis, y: Axis) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 MISSING: Final = "–"
 NBSP: Final = "\u00a0"
+_SUPERSCRIPTS: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUFFIXES: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -33,6 +34,8 @@ def significant(value: float | None, digits: int = 3) -> str:
         return f"{value:.{digits - 1}e}"
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     rounded = round(value, places)
+    if abs(rounded) >= 10 ** (digits - places):
+        places = max(0, places - 1)
     return f"{rounded:,.{places}f}"
 
 
@@ -47,6 +50,11 @@ def quantity(value: float | None) -> str:
     return significant(value) if value % 1 else f"{value:,.0f}"
 
 
+def rough(value: float | None) -> str:
+    """Two significant digits, with an exponent where it is small: `4.2e-06`."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:.2g}"
+
+
 def times(value: float | None, reference: float | None) -> str:
     """`0.21×` of a reference, or a dash where one of the two is unknown."""
     if value is None or not reference:
@@ -59,6 +67,15 @@ def share(value: float, reference: float) -> str:
     if value > 0 and reference / value >= 2:
         return f"1/{reference / value:.0f} of"
     return f"{significant(value / reference, 2)}×"
+
+
+def count(text: str) -> str:
+    """A count written with digits and commas; from 10^13 on, which nobody reads, `1.2 × 10³⁰`."""
+    digits = text.replace(",", "")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) < 14:
+        return text
+    mantissa, _, power = f"{int(digits):.1e}".partition("e+")
+    return f"{mantissa}{NBSP}×{NBSP}10{power.lstrip('0').translate(_SUPERSCRIPTS)}"
 
 
 def seconds(value: float | None) -> str:

@@ -31,10 +31,14 @@
     tip.style.top = `${top}px`;
   };
 
-  const wire = (svg, indices) => {
-    const path = svg.querySelector(".dots");
-    if (!path) return;
-    const dots = [...path.getAttribute("d").matchAll(/M(\S+) (\S+?)h0/g)].map((found, i) => ({ x: +found[1], y: +found[2], index: indices[i] }));
+  const dotsOf = (path) => {
+    const indices = path.dataset.indices.split(",");
+    return [...path.getAttribute("d").matchAll(/M(\S+) (\S+?)h0/g)].map((found, i) => ({ x: +found[1], y: +found[2], index: +indices[i] }));
+  };
+
+  const wire = (svg) => {
+    const dots = [...svg.querySelectorAll(".dots")].flatMap(dotsOf);
+    if (!dots.length) return;
     const byPlace = [...dots].sort((a, b) => a.x - b.x || b.y - a.y);
     let at = -1;
     svg.tabIndex = 0;
@@ -57,7 +61,7 @@
     });
   };
 
-  views.forEach((view) => view.querySelectorAll("svg").forEach((svg) => wire(svg, JSON.parse(view.dataset.indices))));
+  views.forEach((view) => view.querySelectorAll("svg").forEach(wire));
   buttons.forEach((button) => button.addEventListener("click", () => {
     hide();
     buttons.forEach((b) => b.setAttribute("aria-pressed", b === button));

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from stillhouse.core.report import architecture, growth, scatter, tips
+from stillhouse.core.report import architecture, growth, machine, scatter, tips
 from stillhouse.core.report.agreement import agreement, pairs
 from stillhouse.core.report.anatomy import anatomy
 from stillhouse.core.report.checks import checks, dropped
 from stillhouse.core.report.configuration import value_text
-from stillhouse.core.report.costs import Cost, known_views
+from stillhouse.core.report.costs import Cost, known_views, named
 from stillhouse.core.report.frame import NARROW, WIDE
-from stillhouse.core.report.numerals import finite, seconds, significant
+from stillhouse.core.report.numerals import finite, rough, seconds
+from stillhouse.core.report.plot import plot
 from stillhouse.core.report.predicted import predicted
 from stillhouse.core.report.progress import progress
 from stillhouse.core.report.quality import primary
 from stillhouse.core.report.rows import headings, lines
 from stillhouse.core.report.snippets import ONNX, load_snippet, onnx_snippet
 from stillhouse.core.report.verdict import tiles, verdict
-from stillhouse.core.run.summary import RunSummary
+from stillhouse.core.run.summary import Certificate, RunSummary
+
+_SHARES: Final = ("mape", "margin", "within_10_percent")
+"""Figures of the latency predictor that are shares."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,7 @@ class View:
     cost: Cost
     wide: str
     narrow: str
-    indices: str
-    marks: tuple[str, ...]
+    note: str
 
 
 def render(summary: RunSummary) -> str:
@@ -56,22 +59,14 @@ def _header(summary: RunSummary) -> dict[str, Any]:
         "script": _resource("page.js"),
         "summary": summary,
         "date": summary.certificate.date.replace("T", " ").partition("+")[0].partition(".")[0],
-        "machine_line": _machine_line(summary),
+        "machine_line": machine.short(summary.certificate),
         "verdict": verdict(summary),
         "tiles": tiles(summary),
+        "checks": checks(summary.certificate),
         "headings": headings(quality),
         "lines": lines(summary),
         "finalists": lines(summary, ("finalist",)),
     }
-
-
-def _machine_line(summary: RunSummary) -> list[str]:
-    """What the latencies hold for, short enough for a line: texts as they are, numbers named."""
-    return [
-        value if isinstance(value, str) else f"{value_text(value)} {name}"
-        for name, value in summary.certificate.machine.items()
-        if isinstance(value, (str, int, float)) and len(str(value)) <= 48
-    ]
 
 
 def _plots(summary: RunSummary) -> dict[str, Any]:
@@ -92,7 +87,7 @@ def _plots(summary: RunSummary) -> dict[str, Any]:
             "held out": agreement([pair for pair in measured if pair.held_out]),
             "training": agreement([pair for pair in measured if not pair.held_out]),
         },
-        "predictor": {name: _plain(value) for name, value in summary.predictor.items()},
+        "predictor": [_reported(name, value) for name, value in summary.predictor.items()],
         "anatomy": drawn,
         "architecture_wide": architecture.architecture(drawn, architecture.WIDE),
         "architecture_narrow": architecture.architecture(drawn, architecture.NARROW),
@@ -100,13 +95,12 @@ def _plots(summary: RunSummary) -> dict[str, Any]:
 
 
 def _view(summary: RunSummary, cost: Cost) -> View:
-    plot = scatter.plot(summary, cost)
+    gathered = plot(summary, cost)
     return View(
         cost=cost,
-        wide=scatter.scatter(plot, WIDE),
-        narrow=scatter.scatter(plot, NARROW),
-        indices=tips.indices_json([point.index for point in plot.drawn]),
-        marks=tuple(dict.fromkeys(mark.role for mark in plot.marks)),
+        wide=scatter.scatter(gathered, WIDE),
+        narrow=scatter.scatter(gathered, NARROW),
+        note=gathered.note,
     )
 
 
@@ -118,11 +112,10 @@ def _facts(summary: RunSummary) -> dict[str, Any]:
         for name, spent in summary.stages.items()
     ]
     return {
-        "checks": checks(certificate),
         "dropped": dropped(certificate),
-        "measured": {name: _plain(value) for name, value in certificate.measured.items()},
-        "machine": {name: value_text(value) for name, value in certificate.machine.items()},
-        "difference": f"{certificate.max_difference:.2g}",
+        "measured": _measured(certificate),
+        "machine": machine.facts(certificate),
+        "difference": rough(certificate.max_difference),
         "stages": stages,
         "total": seconds(sum(finite(s) or 0.0 for s in summary.stages.values())),
         "load_snippet": load_snippet(summary),
@@ -130,6 +123,18 @@ def _facts(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> str:
+def _measured(certificate: Certificate) -> dict[str, str]:
+    """Measured values by title; of a size in several units the first."""
+    found: dict[str, str] = {}
+    for name, value in certificate.measured.items():
+        found.setdefault(named(name).title, named(name).exact(finite(value)))
+    return found
+
+
+def _reported(name: str, value: Any) -> str:
+    """A figure of the predictor in words."""
     number = finite(value)
-    return significant(number, 4) if number is not None else value_text(value)
+    title = name.replace("_", " ").replace("mape", "MAPE").replace(" percent", " %")
+    if number is None:
+        return f"{title} {value_text(None if isinstance(value, float) else value)}"
+    return f"{title} {100 * number:.1f} %" if name in _SHARES else f"{title} {number:.4g}"

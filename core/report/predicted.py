@@ -42,7 +42,7 @@ def _identity(x: Axis, y: Axis) -> str:
 
 def _band(x: Axis, y: Axis) -> str:
     """Where the prediction is within 10 % of the measurement."""
-    steps = [x.low + (x.high - x.low) * i / 24 for i in range(25)]
+    steps = [x.between(i / 60) for i in range(61)]
     above = [(x.at(v), y.inside(v / 0.9)) for v in steps]
     below = [(x.at(v), y.inside(v / 1.1)) for v in reversed(steps)]
     shape = " ".join(f"{svg.number(a)},{svg.number(b)}" for a, b in above + below)

@@ -41,7 +41,7 @@ class Line:
 def headings(quality: Quality) -> tuple[str, ...]:
     """Column titles with units, the test metric first."""
     metric = f"{quality.title} %" if quality.percent else quality.title
-    return (f"test {metric}", "parameters", "size kB", "MACs", "median ms", "p95 ms")
+    return (f"test {metric}", "parameters", "size kB", "MACs", "latency ms", "median ms", "p95 ms")
 
 
 def row_of(summary: RunSummary, role: str) -> ModelRow | None:
@@ -75,10 +75,10 @@ def _figures(row: ModelRow, teacher: ModelRow | None, quality: Quality) -> list[
         shown = significant(value) if cost.unit else quantity(value)
         against = times(value, cost_of(teacher, cost)) if teacher else ""
         figures.append(Figure(shown, against))
-    p95 = positive(row.p95_ms)
-    figures.append(
-        Figure(significant(p95), times(p95, positive(teacher.p95_ms)) if teacher else "")
-    )
+    for name in ("median_ms", "p95_ms"):
+        value = positive(getattr(row, name))
+        against = times(value, positive(getattr(teacher, name))) if teacher else ""
+        figures.append(Figure(significant(value), against))
     if teacher is row:
         figures = [Figure(figure.text, "") for figure in figures]
     return figures

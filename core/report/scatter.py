@@ -3,126 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from stillhouse.core.report import svg
 from stillhouse.core.report.axis import Axis, axis
-from stillhouse.core.report.costs import Cost, bound, value_of
+from stillhouse.core.report.dots import Dot, layers
 from stillhouse.core.report.frame import Canvas, Titles, frame
 from stillhouse.core.report.labels import Anchor, Box, Label, place
 from stillhouse.core.report.markers import marker
-from stillhouse.core.report.quality import Quality, primary
-from stillhouse.core.report.rows import CLOSING, cost_of, label_of
-from stillhouse.core.report.window import Window, window
-from stillhouse.core.run.summary import RunSummary
-
-
-@dataclass(frozen=True)
-class Point:
-    """An evaluation that can be drawn: its place in the summary, cost and quality."""
-
-    index: int
-    cost: float
-    quality: float
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A closing model: measured cost, validation quality."""
-
-    role: str
-    label: str
-    cost: float
-    quality: float
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A limit in the unit of the axis; `upper` for at most, else at least."""
-
-    value: float
-    upper: bool
-    label: str
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Everything one view shows, before it has a size."""
-
-    cost: Cost
-    quality: Quality
-    points: Sequence[Point]
-    marks: Sequence[Mark]
-    bounds: Sequence[Bound]
-    shown: Window
-
-    @property
-    def drawn(self) -> list[Point]:
-        """In the order of evaluation, so that a script can tell them apart by their place."""
-        return sorted(self.points, key=lambda point: point.index)
-
-
-def plot(summary: RunSummary, cost: Cost) -> Plot:
-    """Gather what can be drawn against a cost; whatever misses a number is left out."""
-    quality = primary(summary)
-    points = [
-        Point(i, known, value)
-        for i, e in enumerate(summary.evaluations)
-        if (known := value_of(e.costs, cost.name)) is not None
-        and (value := quality.of(e.values)) is not None
-    ]
-    marks = [
-        Mark(row.role, label_of(row), known, value)
-        for role in CLOSING
-        for row in summary.rows
-        if row.role == role
-        and (known := cost_of(row, cost)) is not None
-        and (value := quality.of(row.validation)) is not None
-    ]
-    shown = window(
-        [point.quality for point in points],
-        [mark.quality for mark in marks],
-        maximize=quality.maximize,
-    )
-    return Plot(cost, quality, points, marks, _bounds(summary, cost), shown)
-
-
-def _bounds(summary: RunSummary, cost: Cost) -> list[Bound]:
-    found = []
-    for limit in summary.limits:
-        value = bound(limit, cost)
-        if value is not None:
-            found.append(Bound(value, limit.relation == "<=", f"limit {cost.text(value)}"))
-    return found
-
-
-def front(points: Sequence[Point], quality: Quality) -> list[Point]:
-    """Points that none beats in both quality and cost, from cheap to dear, no ties."""
-    kept: list[Point] = []
-    sign = -1 if quality.maximize else 1
-    for point in sorted(points, key=lambda p: (p.cost, sign * p.quality)):
-        if not kept or quality.better(point.quality, kept[-1].quality):
-            kept.append(point)
-    return kept
+from stillhouse.core.report.plot import Plot, front
 
 
 def scatter(plot: Plot, canvas: Canvas) -> str:
-    """The drawing. Its dots' order is the evaluations' order, which the page's script relies on."""
+    """The drawing; each path of dots says in `data-indices` which evaluations they are."""
     x, y = _axes(plot, canvas)
     titles = Titles(
         across=f"{plot.cost.title}{f', {plot.cost.unit}' if plot.cost.unit else ''}"
         f"{' (logarithmic)' if x.log else ''}",
         upward=f"validation {plot.quality.title} ({plot.quality.direction})",
-        text=lambda value: plot.quality.text(value, _decimals(y)),
+        percent=plot.quality.percent,
     )
-    dots = np.array([(x.at(p.cost), y.inside(p.quality)) for p in plot.drawn]).reshape(-1, 2)
-    best = front(plot.points, plot.quality)
+    dots = [Dot(p.index, x.at(p.cost), y.inside(p.quality)) for p in plot.points]
     parts = [_regions(plot, canvas, x), frame(canvas, x, y, titles), _limits(plot, canvas, x)]
-    parts += [svg.dots([(float(a), float(b)) for a, b in dots], class_="dots")]
-    parts += [_front(best, x, y), _beyond(plot, canvas)]
-    parts += _marks(plot, canvas, x, y, dots)
+    parts += [_layer(layer) for layer in layers(dots)]
+    parts += [_front(plot, canvas, x, y), *_marks(plot, canvas, x, y, dots)]
     parts += [svg.element("circle", r=7.0, class_="cursor", visibility="hidden")]
     return svg.drawing(
         canvas.width, canvas.height, _spoken(plot), *parts,
@@ -138,8 +43,9 @@ def _axes(plot: Plot, canvas: Canvas) -> tuple[Axis, Axis]:
     return x, y
 
 
-def _decimals(y: Axis) -> int:
-    return 1 if y.high - y.low < 0.05 else 0
+def _layer(dots: Sequence[Dot]) -> str:
+    indices = ",".join(str(dot.index) for dot in dots)
+    return svg.dots(((dot.x, dot.y) for dot in dots), class_="dots", data_indices=indices)
 
 
 def _regions(plot: Plot, canvas: Canvas, x: Axis) -> str:
@@ -172,7 +78,7 @@ def _limit_boxes(plot: Plot, canvas: Canvas, x: Axis) -> list[Box]:
     (left, right), (bottom, _) = canvas.across, canvas.upward
     boxes: list[Box] = []
     for limit in plot.bounds:
-        width, at = len(limit.label) * 6.9, x.inside(limit.value)
+        width, at = len(limit.label) * 7.6, x.inside(limit.value)
         after = at + 6 + width < right if limit.upper else at - 6 - width < left
         begin = at + 6 if after else at - 6 - width
         floor = bottom - 6 - 18 * len(boxes)
@@ -180,33 +86,32 @@ def _limit_boxes(plot: Plot, canvas: Canvas, x: Axis) -> list[Box]:
     return boxes
 
 
-def _front(best: Sequence[Point], x: Axis, y: Axis) -> str:
-    if not best:
+def _front(plot: Plot, canvas: Canvas, x: Axis, y: Axis) -> str:
+    """The step line inside the window; it rises from the edge where cheaper points lie beyond."""
+    best = front(plot.points, plot.quality)
+    inside = [p for p in best if y.low <= p.quality <= y.high]
+    if not inside:
         return ""
-    path = svg.steps(((x.at(p.cost), y.inside(p.quality)) for p in best), rise_first=False)
-    dots = svg.dots(((x.at(p.cost), y.inside(p.quality)) for p in best), class_="front-dots")
-    return svg.element("path", d=path, class_="front") + dots
+    places = [(x.at(p.cost), y.at(p.quality)) for p in inside]
+    foot = [(places[0][0], canvas.upward[0 if plot.quality.maximize else 1])]
+    path = svg.steps([*(foot if len(inside) < len(best) else []), *places], rise_first=False)
+    return svg.element("path", d=path, class_="front") + svg.dots(places, class_="front-dots")
 
 
-def _beyond(plot: Plot, canvas: Canvas) -> str:
-    """Says how many evaluations lie past the edge where they are drawn."""
-    if not plot.shown.beyond:
-        return ""
-    worst = plot.shown.low if plot.quality.maximize else plot.shown.high
-    side = "below" if plot.quality.maximize else "above"
-    said = f"{plot.shown.beyond} more {side} {plot.quality.text(worst)}, drawn at the edge"
-    bottom, top = canvas.upward
-    at = bottom - 9 if plot.quality.maximize else top + 14
-    return svg.text(said, x=canvas.left + 6, y=at, class_="tick")
-
-
-def _marks(plot: Plot, canvas: Canvas, x: Axis, y: Axis, dots: np.ndarray) -> list[str]:
+def _marks(plot: Plot, canvas: Canvas, x: Axis, y: Axis, dots: Sequence[Dot]) -> list[str]:
+    """Shapes and their labels; what was found is labelled first and drawn last."""
     (left, right), (bottom, top) = canvas.across, canvas.upward
     order = sorted(plot.marks, key=lambda mark: mark.role != "found")
     anchors = [Anchor(x.at(m.cost), y.inside(m.quality), m.label) for m in order]
-    labels = place(
-        anchors, Box(left, top, right, bottom), _limit_boxes(plot, canvas, x), dots
-    )  # fmt: skip
+    obstacles = _limit_boxes(plot, canvas, x)
+    for limit in plot.bounds:
+        at = x.inside(limit.value)
+        obstacles.append(Box(at - 3, top, at + 3, bottom))
+    for point in front(plot.points, plot.quality):
+        at, height = x.at(point.cost), y.inside(point.quality)
+        obstacles.append(Box(at - 5, height - 5, at + 5, height + 5))
+    places = np.array([(dot.x, dot.y) for dot in dots]).reshape(-1, 2)
+    labels = place(anchors, Box(left, top, right, bottom), obstacles, places)
     parts = [_label(label) for label in labels]
     for mark, anchor in reversed(list(zip(order, anchors, strict=True))):
         said = f"{mark.label}: {plot.quality.text(mark.quality, 2)}, {plot.cost.text(mark.cost)}"
@@ -216,13 +121,13 @@ def _marks(plot: Plot, canvas: Canvas, x: Axis, y: Axis, dots: np.ndarray) -> li
 
 def _label(label: Label) -> str:
     box, anchor = label.box, label.anchor
-    middle = (box.left + box.right) / 2
-    shown = svg.text(anchor.text, x=middle, y=box.bottom - 4, class_="label middle")
+    at = {1: box.left, -1: box.right, 0: (box.left + box.right) / 2}[label.side]
+    class_ = {1: "label", -1: "label end", 0: "label middle"}[label.side]
+    shown = svg.text(anchor.text, x=at, y=box.bottom - 4, class_=class_)
     if not label.leader:
         return shown
-    x = min(max(anchor.x, box.left), box.right)
-    y = min(max(anchor.y, box.top + 3), box.bottom - 3)
-    return svg.element("line", x1=anchor.x, y1=anchor.y, x2=x, y2=y, class_="leader") + shown
+    y = box.top + 2 if box.top > anchor.y else box.bottom - 2 if box.bottom < anchor.y else anchor.y
+    return svg.element("line", x1=anchor.x, y1=anchor.y, x2=at, y2=y, class_="leader") + shown
 
 
 def _spoken(plot: Plot) -> str:

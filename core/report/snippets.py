@@ -22,7 +22,9 @@ _ONNX: Final = Template("""\
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession($artefact, providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(
+    $artefact, providers=["CPUExecutionProvider"]
+)
 first = session.get_inputs()[0]
 shape = [n if isinstance(n, int) else 1 for n in first.shape]
 inputs = np.zeros(shape, np.float32)  # put your features here

@@ -36,7 +36,7 @@ def drawing(width: float, height: float, label: str, *children: str, class_: str
         "svg",
         *children,
         viewBox=f"0 0 {number(width)} {number(height)}",
-        role="img",
+        role="group",
         aria_label=label,
         class_=f"chart {class_}".strip(),
     )

@@ -33,8 +33,3 @@ def tips_json(summary: RunSummary, views: Sequence[Cost]) -> str:
 def _costs(evaluation: Evaluation, views: Sequence[Cost]) -> str:
     known = ((view, value_of(evaluation.costs, view.name)) for view in views)
     return "\n".join(f"{view.title} {view.text(value)}" for view, value in known if value)
-
-
-def indices_json(indices: Sequence[int]) -> str:
-    """Which evaluation each dot of a view is."""
-    return json.dumps(list(indices), separators=(",", ":"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stillhouse.core.report.costs import LATENCY, MACS, PARAMETERS, SIZE, Cost
-from stillhouse.core.report.numerals import positive, share, significant, times
+from stillhouse.core.report.numerals import count, positive, share, significant, times
 from stillhouse.core.report.quality import Quality, primary
 from stillhouse.core.report.rows import cost_of, row_of
 from stillhouse.core.run.summary import ModelRow, RunSummary
@@ -93,6 +93,6 @@ def _cost(found: ModelRow, teacher: ModelRow | None, cost: Cost) -> Tile | None:
 
 
 def _search(summary: RunSummary) -> Tile:
-    count = len(summary.evaluations)
-    noun = "evaluation" if count == 1 else "evaluations"
-    return Tile(noun, f"{count:,}", f"of {summary.space_size} configurations")
+    spent = len(summary.evaluations)
+    noun = "evaluation" if spent == 1 else "evaluations"
+    return Tile(noun, f"{spent:,}", f"of {count(summary.space_size)} configurations")

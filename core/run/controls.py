@@ -57,4 +57,4 @@ def _trained(
     def make() -> Student:
         return train_from_scratch(structure, updates, state, context, settings, role)
 
-    return Control(role, label, restored(opened, "control", key, make))
+    return Control(role, label, restored(opened, "control", key, make, folder))

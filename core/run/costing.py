@@ -191,7 +191,7 @@ def _profiled(
     latency = LatencyModel.fit(sheet, milliseconds)
     size = SizeModel.fit(sheet, np.array([float(one.size_bytes) for one in found]))
     costs = RecipeCosts(lambda codes: sheet_of(opened, codes), limits, latency, size)
-    feasible = settle(space, costs, limits, rng).feasible
+    feasible = settle(space, costs, costs.limits, rng).feasible
     pairs = [
         {"predicted_ms": float(p), "measured_ms": float(m), "label": key, "held_out": False}
         for p, m, key in zip(latency.predict(sheet), milliseconds, space.keys(chosen), strict=True)

@@ -22,7 +22,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    Path(name).chmod(0o666 & ~_umask())
     Path(name).replace(path)
+
+
+def _umask() -> int:
+    """The process's file mode mask; temporary files are born private whatever it says."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 @final

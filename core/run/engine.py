@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -83,6 +84,8 @@ def execute(
     save_best(told, summary)
     write_atomically(directory.summary, summary.to_json())
     write_reports(catalogue, summary, directory.folder)
+    for passing in (directory.checkpoints, exports):
+        shutil.rmtree(passing, ignore_errors=True)
     return summary
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -67,15 +67,21 @@ def _costs(entry: Entry, costs: Sequence[str]) -> list[float]:
     return [entry.costs[name] for name in costs]
 
 
-def restored(opened: Opened, label: str, key: str, make: Any) -> Student:
+def restored(
+    opened: Opened,
+    label: str,
+    key: str,
+    make: Callable[[], Student],
+    checkpoints: Path | None = None,
+) -> Student:
     """A student whose weights are kept as an artefact, made by `make()` if they are not there."""
 
     def store() -> Artefact:
-        student: Student = make()
+        student = make()
         facts = {**description(student), "updates": student.updates}
         return Artefact(student.module.state_dict(), facts)
 
-    kept = opened.store.memo(label, key, store)
+    kept = opened.store.memo(label, key, store, checkpoints)
     module = skeleton(kept.record, torch.Generator().manual_seed(0), opened.catalogue)
     module.load_state_dict(dict(kept.tensors), strict=True)
     return Student(

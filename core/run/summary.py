@@ -23,6 +23,7 @@ class ModelRow:
     memory_bytes: int
     latency_ms: float
     p95_ms: float
+    median_ms: float
     updates: int = 0
 
 
@@ -92,7 +93,7 @@ class RunSummary:
     notes: Sequence[str] = ()
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False)
+        return json.dumps(asdict(self), indent=2, allow_nan=False)
 
     @staticmethod
     def from_json(text: str) -> RunSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -22,7 +23,10 @@ def training_settings(opened: Opened) -> TrainSettings:
 
 def train_teacher(opened: Opened) -> Student:
     """The teacher as a network with trained weights; from the store when it is there."""
-    artefact = opened.store.memo("teacher", opened.origin, lambda: _trained(opened))
+    folder = opened.directory.checkpoints / f"teacher-{opened.origin}"
+    artefact = opened.store.memo(
+        "teacher", opened.origin, lambda: _trained(opened, folder), folder
+    )
     module = _fresh(opened)
     module.load_state_dict(dict(artefact.tensors), strict=True)
     updates = int(artefact.record["updates"])
@@ -41,9 +45,8 @@ def _fresh(opened: Opened) -> nn.Module:
     return opened.family.build(opened.full, generator)
 
 
-def _trained(opened: Opened) -> Artefact:
+def _trained(opened: Opened, folder: Path) -> Artefact:
     module = _fresh(opened)
-    folder = opened.directory.checkpoints / f"teacher-{opened.origin}"
     result = fit(
         module,
         structure=opened.full,

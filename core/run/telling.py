@@ -127,6 +127,7 @@ def _row(
         size_bytes=artefact.size_bytes,
         latency_ms=numbers.latency.latency_ms,
         p95_ms=numbers.latency.p95_ms,
+        median_ms=numbers.latency.median_ms,
         updates=student.updates,
         **facts,
     )
@@ -179,6 +180,7 @@ def _certificate(told: Told) -> Certificate:
         measured={
             **best.entry.costs,
             **measured_costs(best.measured),
+            "median_ms": latency.median_ms,
             "p95_ms": latency.p95_ms,
             "repeats": latency.repeats,
         },

@@ -42,14 +42,15 @@ class Descent:
         while stalled < _STALLED and self.examined < self._budget:
             if hits is not None and (scores <= 0).sum() >= min(hits, _PARENTS):
                 break
-            best, after = self._best(np.concatenate([best, self._children(best)]))
+            family = np.concatenate([best, self._children(best)])
+            best, after = self._best(family, kept=len(best))
             stalled = 0 if _better(after, scores) else stalled + 1
             scores = after
         return best
 
-    def _best(self, codes: Codes) -> tuple[Codes, NDArray[np.float64]]:
+    def _best(self, codes: Codes, kept: int = 0) -> tuple[Codes, NDArray[np.float64]]:
         codes = self._space.unique(codes)
-        self.examined += len(codes)
+        self.examined += len(codes) - kept
         scores = self._score(codes)
         order = np.argsort(scores, kind="stable")[:_PARENTS]
         return codes[order], scores[order]

@@ -34,7 +34,7 @@ class OptunaParams(Params):
     """Settings shared by Optuna's samplers."""
 
     tries: int = param(
-        100, low=1, high=10_000, searchable=False, help="proposals for each candidate evaluated"
+        20, low=1, high=10_000, searchable=False, help="proposals for each candidate evaluated"
     )
 
 

@@ -66,9 +66,7 @@ class Supernet(Method):
         updates = artefact.record["updates"]
         return state.with_student(Student(context.family.name, structure, module, updates))
 
-    def skeleton(
-        self, student: Student | None, choice: Choice, context: Context
-    ) -> Student:
+    def skeleton(self, student: Student | None, choice: Choice, context: Context) -> Student:
         structure = context.family.subnet(context.full, choice.genes)
         module = context.family.build(structure, torch.Generator().manual_seed(0))
         return Student(context.family.name, structure, module.eval())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -70,6 +71,7 @@ def _exported(
         }
     with (
         _quiet(),
+        redirect_stderr(io.StringIO()) if dynamo else nullcontext(),  # prints programs that fail
         torch.random.fork_rng(devices=[]),
         torch.no_grad(),
         tempfile.TemporaryDirectory(prefix="stillhouse-") as folder,
@@ -97,8 +99,7 @@ def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """For as long as it lasts, no warnings and no log lines: the exporters' errors reach
-    the caller as exceptions."""
+    """No warnings and no log lines for as long as it lasts; what matters comes as exceptions."""
     before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

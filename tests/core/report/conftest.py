@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from stillhouse.core.run.summary import (
     Certificate,
     Evaluation,
@@ -95,6 +96,7 @@ def row(role: str, label: str, genes: Mapping[str, Any], test: float, shift: flo
         memory_bytes=int(costs["memory_kb"] * 1000),
         latency_ms=latency_ms,
         p95_ms=latency_ms * 1.09,
+        median_ms=latency_ms * 1.02,
         updates=4_000,
     )
 
@@ -134,15 +136,22 @@ def certificate() -> Certificate:
         "latency_ms": found.latency_ms,
         "p95_ms": found.p95_ms,
         "size_bytes": float(found.size_bytes),
+        "size_kb": found.size_bytes / 1e3,
         "parameters": float(found.parameters),
         "macs": float(found.macs),
     }
     machine = {
-        "processor": "AMD EPYC 7B13, 2 cores",
-        "system": "Linux 6.1 x86_64",
+        "target": "onnxruntime-cpu",
+        "cpu": "AMD EPYC 7B13",
+        "cores": 2,
+        "flags": ["avx2", "fma"],
+        "os": "Linux",
+        "machine": "x86_64",
         "runtime": "onnxruntime 1.27.0",
         "threads": 1,
         "batch": 1,
+        "exporter": "dynamo",
+        "opset": 20,
     }
     dropped = {
         "configuration": {"supernet.width": 64, "supernet.depth": 2},
@@ -151,7 +160,7 @@ def certificate() -> Certificate:
         "measured": 0.214,
     }
     return Certificate(
-        artefact="best/model.onnx",
+        artefact="model.onnx",
         sha256="9f2c4e1ab07d35c86e5f90d1734ba2c85d6e0f1b29a47c3e8805d7f6a1b2c3d4",
         measured=measured,
         limits=LIMITS,
@@ -175,7 +184,13 @@ def fake_summary(count: int = 200, seed: int = 0, **changes: Any) -> RunSummary:
         "space_size": "448,153,600",
         "evaluations": evaluations(count, rng),
         "latency_pairs": pairs(rng),
-        "predictor": {"mape": 0.041, "spearman": 0.987},
+        "predictor": {
+            "measured": 40,
+            "mape": 0.041,
+            "spearman": 0.987,
+            "within_10_percent": 0.95,
+            "margin": 0.062,
+        },
         "rows": rows(),
         "full": FULL,
         "found": FOUND,

@@ -67,5 +67,5 @@ def test_distillation_brings_the_student_nearer_to_the_teacher(bench: Any) -> No
 
 
 def test_distil_without_a_student_says_what_to_do(bench: Any) -> None:
-    with pytest.raises(UserError, match="expected a student.*put 'supernet' first"):
+    with pytest.raises(UserError, match=r"expected a student.*put 'supernet' first"):
         distilled(bench, replace(bench.state, student=None))

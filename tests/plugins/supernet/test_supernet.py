@@ -13,6 +13,8 @@ from stillhouse.core.cost.terms import parameters
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Artefact, Choice, LossTerm
+from stillhouse.core.space import Choice as SpaceChoice
+from stillhouse.core.space import Space
 from stillhouse.plugins.distil.hidden_states import hidden_states_term
 from stillhouse.plugins.distil.soft_labels import soft_labels_term
 from stillhouse.plugins.supernet.info import SupernetParams, stillhouse_methods
@@ -114,7 +116,8 @@ def test_the_teachers_weights_can_be_the_start(bench: Any) -> None:
 
 
 def test_a_teacher_of_another_shape_cannot_be_the_start(bench: Any) -> None:
-    context = replace(bench.context, full={**bench.context.full, "hidden": [16, 32]})
+    narrow = Space([SpaceChoice("width", (8, 12))])
+    context = replace(bench.context, spaces={"supernet": narrow})
     with pytest.raises(UserError, match="teacher of the student's full structure"):
         prepared(replace(bench, context=context), initial="teacher")
 
@@ -139,6 +142,14 @@ def test_a_killed_preparation_resumes_in_the_second_stage(bench: Any, tmp_path: 
     resumed = prepared(replace(bench, context=kept))
     assert same(expected.tensors, resumed.tensors)
     assert resumed.record == expected.record
+
+
+def test_the_full_student_is_the_largest_of_the_space(bench: Any) -> None:
+    narrow = Space([SpaceChoice("width", (8, 12))])
+    context = replace(bench.context, spaces={"supernet": narrow})
+    artefact = prepared(replace(bench, context=context))
+    assert artefact.record["structure"]["width"] == 12
+    assert artefact.tensors["frames.weight"].shape == (12, 5)
 
 
 @pytest.mark.parametrize("name", ["uniform", "sandwich", "size_bins"])

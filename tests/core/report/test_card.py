@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stillhouse.core.report import model_card
+from stillhouse.core.run.summary import RunSummary
+
+
+def test_the_card_has_its_chapters_in_order(summary: RunSummary) -> None:
+    lines = model_card(summary).splitlines()
+    assert lines[0] == "# digits"
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Certificate", "## Test scores", "## Intended use", "## Limits", "## Loading",
+    ]  # fmt: skip
+
+
+def test_the_card_certifies_the_artefact_with_its_hash_and_machine(summary: RunSummary) -> None:
+    card = model_card(summary)
+    assert f"- sha256: `{summary.certificate.sha256}`" in card
+    assert "- cpu: AMD EPYC 7B13" in card
+    assert "(AMD EPYC 7B13, cores 2, onnxruntime 1.27.0, threads 1, batch 1)" in card
+
+
+def test_every_line_of_the_score_table_has_the_same_columns(summary: RunSummary) -> None:
+    odd = [replace(row, label="a | b") for row in summary.rows]
+    for changed in (summary, replace(summary, rows=odd)):
+        table = [li for li in model_card(changed).splitlines() if li.startswith("|")]
+        assert len(table) == 2 + 4
+        assert {line.replace("\\|", "").count("|") for line in table} == {9}
+
+
+def test_an_artefact_for_another_runtime_gets_no_onnxruntime_snippet(summary: RunSummary) -> None:
+    other = replace(summary, certificate=replace(summary.certificate, artefact="model.tflite"))
+    assert "import onnxruntime" in model_card(summary)
+    assert "import onnxruntime" not in model_card(other)
