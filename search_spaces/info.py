@@ -16,6 +16,12 @@ def stillhouse_search_spaces() -> Iterator[SpaceInfo]:
         family="keyword-transformer",
     )
     yield SpaceInfo(
+        name="keyword-transformer-small",
+        summary="keyword transformers up to 64 wide and 4 layers deep",
+        build="stillhouse.search_spaces:keyword-transformer-small.yaml",
+        family="keyword-transformer",
+    )
+    yield SpaceInfo(
         name="keyword-transformer-tiny",
         summary="twelve very small keyword transformers, for trying things out",
         build="stillhouse.search_spaces:keyword-transformer-tiny.yaml",

@@ -75,9 +75,7 @@ class Method(ABC):
         """
         return sheet
 
-    def skeleton(
-        self, student: Student | None, choice: Choice, context: Context
-    ) -> Student | None:
+    def skeleton(self, student: Student | None, choice: Choice, context: Context) -> Student | None:
         """What `apply` would make of a student, in shape and form only, with any weights.
 
         Latency and size depend on nothing else, so subnets are measured before anything is

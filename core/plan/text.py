@@ -22,7 +22,8 @@ def describe(plan: Plan) -> str:
         *(f"  {d}" for d in plan.space.dimensions),
         f"search    {_objectives(plan)} with {run.search.sampler.name}, "
         f"{run.search.evaluations} evaluations, seed {run.search.seed}",
-        "limits    " + ("; ".join(f"{limit.cost} {limit.text}" for limit in run.search.limits) or "none"),
+        "limits    "
+        + ("; ".join(f"{limit.cost} {limit.text}" for limit in run.search.limits) or "none"),
         f"target    {run.target.runtime.name} ({_pairs(run.target.runtime.fixed)})",
     ]
     return "\n".join(lines)

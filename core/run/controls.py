@@ -24,9 +24,7 @@ class Control:
     student: Student
 
 
-def control_networks(
-    opened: Opened, evaluator: Evaluator, found: Finalist
-) -> Sequence[Control]:
+def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> Sequence[Control]:
     """Train both controls, each for exactly as many updates as the found model's weights had.
 
     They learn from the same teacher, data and loss terms. *From scratch* has the found model's

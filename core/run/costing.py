@@ -128,7 +128,8 @@ def _settle_counted(
     limits = [
         resolve(w.cost, w.relation, w.value, w.relative, teacher)
         for w in opened.plan.run.search.limits
-        if w.cost not in MEASURED or (w.cost != "latency_ms" and not w.relative and w.relation == "<=")
+        if w.cost not in MEASURED
+        or (w.cost != "latency_ms" and not w.relative and w.relation == "<=")
     ]
     if limits:
         known = RecipeCosts(lambda codes: sheet_of(opened, codes), limits)

@@ -151,7 +151,9 @@ def certify(
         while order and len(passed) < wanted:
             group, order = order[: wanted - len(passed)], order[wanted - len(passed) :]
             for finalist in _measured_group(opened, evaluator, device, group, folder):
-                limit = broken(limits, {**finalist.entry.costs, **measured_costs(finalist.measured)})
+                limit = broken(
+                    limits, {**finalist.entry.costs, **measured_costs(finalist.measured)}
+                )
                 if limit is None:
                     passed.append(finalist)
                     progress.advance()

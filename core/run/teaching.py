@@ -24,9 +24,7 @@ def training_settings(opened: Opened) -> TrainSettings:
 def train_teacher(opened: Opened) -> Student:
     """The teacher as a network with trained weights; from the store when it is there."""
     folder = opened.directory.checkpoints / f"teacher-{opened.origin}"
-    artefact = opened.store.memo(
-        "teacher", opened.origin, lambda: _trained(opened, folder), folder
-    )
+    artefact = opened.store.memo("teacher", opened.origin, lambda: _trained(opened, folder), folder)
     module = _fresh(opened)
     module.load_state_dict(dict(artefact.tensors), strict=True)
     updates = int(artefact.record["updates"])

@@ -20,7 +20,7 @@ from stillhouse.plugins.models.keyword_transformer.elastic import ElasticKeyword
 from stillhouse.plugins.models.keyword_transformer.genes import (
     gene_columns,
     hidden_width,
-    subnet,
+    structured,
 )
 from stillhouse.plugins.models.keyword_transformer.network import KeywordTransformer, skeleton
 from stillhouse.plugins.models.keyword_transformer.sheet import keyword_transformer_sheet
@@ -62,7 +62,7 @@ class KeywordTransformerFamily(ModelFamily):
         return network
 
     def subnet(self, full: Structure, configuration: Mapping[str, Any]) -> Structure:
-        return subnet(full, configuration)
+        return structured(full, configuration)
 
     def taps(self, structure: Structure) -> dict[str, int]:
         """Block outputs, (batch, frames, width) each."""

@@ -51,7 +51,6 @@ def complete(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[
     """
     check_names(configuration)
     genes = {**full, **configuration}
-    check_slice("keyword-transformer", depth=(genes["depth"], full["depth"]))
     depth = int(genes["depth"])
     for name in LAYER_GENES:
         genes[name] = _layers(name, genes[name], depth, given=name in configuration)
@@ -61,28 +60,39 @@ def complete(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[
 def _layers(name: str, value: Any, depth: int, *, given: bool) -> list[Any]:
     if np.ndim(value) == 0:
         return [value] * depth
-    if given and len(value) != depth:
+    if len(value) < depth or (given and len(value) != depth):
         raise UserError(f"{name}: expected one value for each of {depth} layers, came {value}")
     return list(value[:depth])
 
 
-def subnet(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The structure a configuration has inside the full structure, see `complete`.
+def structured(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The structure of a configuration of any size, see `complete`.
 
-    Raises `UserError` also for a configuration that needs more weights than `full` has.
+    From `full` come absent genes and what no gene decides.
     """
     genes = complete(gene_values(full), configuration)
     width, depth = int(genes["width"]), int(genes["depth"])
-    check_slice("keyword-transformer", width=(width, full["width"]))
     heads = [int(count) for count in genes["heads"]]
     hidden = [int(hidden_width(ratio, width)) for ratio in genes["ffn_ratio"]]
-    for layer in range(depth):
+    return {**full, "width": width, "depth": depth, "heads": heads, "hidden": hidden}
+
+
+def subnet(full: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The structure a configuration has inside the full structure's weights.
+
+    Raises `UserError` for one that needs more weights than `full` has.
+    """
+    depth = configuration.get("depth", full["depth"])
+    check_slice("keyword-transformer", depth=(depth, full["depth"]))
+    found = structured(full, configuration)
+    check_slice("keyword-transformer", width=(found["width"], full["width"]))
+    for layer in range(found["depth"]):
         limits = {
-            f"heads of layer {layer}": (heads[layer], full["heads"][layer]),
-            f"hidden width of layer {layer}": (hidden[layer], full["hidden"][layer]),
+            f"heads of layer {layer}": (found["heads"][layer], full["heads"][layer]),
+            f"hidden width of layer {layer}": (found["hidden"][layer], full["hidden"][layer]),
         }
         check_slice("keyword-transformer", **limits)
-    return {**full, "width": width, "depth": depth, "heads": heads, "hidden": hidden}
+    return found
 
 
 def gene_columns(structures: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.float64]]:

@@ -202,9 +202,16 @@ def test_configurations_outside_the_weights_are_refused(
     with pytest.raises(UserError, match=message):
         elastic.set_active(configuration)
     with pytest.raises(UserError, match=message):
-        FAMILY.subnet(FULL, configuration)
+        elastic.structure(configuration)
     assert elastic.active() == SMALLEST
     assert torch.equal(elastic(x), before)
+
+
+def test_a_space_may_be_larger_than_the_structure_it_starts_from() -> None:
+    larger = {"width": 64, "depth": 5, "heads": [3] * 5, "ffn_ratio": [2.0] * 5}
+    found = FAMILY.subnet(FULL, larger)
+    assert (found["width"], found["depth"], found["hidden"]) == (64, 5, [128] * 5)
+    assert found["input_shape"] == FULL["input_shape"]
 
 
 def test_choosing_a_subnet_takes_under_a_millisecond() -> None:
