@@ -80,12 +80,13 @@ def _write(folder: Path, artefact: Artefact) -> None:
 
 
 def _read(folder: Path) -> Artefact:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         record: Mapping[str, Any] = json.loads((folder / "artefact.json").read_text("utf-8"))
         return Artefact(load_file(folder / "artefact.safetensors"), record)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise RunDirectoryError(
             f"{folder}: damaged artefact ({error}); delete the folder and resume, "
             "it will be made again"

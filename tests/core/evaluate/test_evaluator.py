@@ -1,0 +1,107 @@
+"""Prepare once, apply per candidate, and blame whoever fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from stillhouse.core.errors import PluginError
+from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
+
+Build = Callable[..., Evaluator]
+
+COUNTING = """
+import torch
+from stillhouse.core.evaluate import Artefact, Method, Student
+
+PREPARED, APPLIED = [], []
+
+class Foreign(Method):
+    def prepare(self, state, params, context):
+        PREPARED.append(params.slow)
+        return Artefact({"w": torch.tensor([float(params.slow)])})
+
+    def apply(self, state, choice, artefact, context):
+        APPLIED.append((choice.params.fast, float(artefact.tensors["w"]), context.fidelity))
+        module = context.family.build(context.full, torch.Generator().manual_seed(1))
+        return state.with_student(Student("keyword-transformer", context.full, module.eval()))
+"""
+FAILING = """
+from stillhouse.core.evaluate import Artefact, Method
+
+class Foreign(Method):
+    def prepare(self, state, params, context):
+        if params.slow == 9:
+            raise ZeroDivisionError("in prepare")
+        return Artefact()
+
+    def apply(self, state, choice, artefact, context):
+        if choice.params.fast == 9:
+            raise KeyError("in apply")
+        return state
+"""
+
+
+def code() -> object:
+    import foreign_code  # type: ignore[import-not-found]
+
+    return foreign_code
+
+
+def test_varying_an_apply_parameter_never_prepares_again(foreign: Build) -> None:
+    evaluator = foreign(COUNTING, fast="{low: 1, high: 4}")
+    for fast in (1, 2, 3, 2):
+        evaluator.realise({"foreign.fast": fast}, 0.5)
+    assert code().PREPARED == [1]
+    assert code().APPLIED == [(1, 1.0, 0.5), (2, 1.0, 0.5), (3, 1.0, 0.5), (2, 1.0, 0.5)]
+
+
+def test_each_value_of_a_prepare_parameter_is_prepared_once(foreign: Build) -> None:
+    evaluator = foreign(COUNTING, slow="{choices: [1, 2]}")
+    for slow in (2, 1, 2, 1):
+        evaluator.realise({"foreign.slow": slow}, 1.0)
+    assert code().PREPARED == [2, 1]
+    assert [weight for _, weight, _ in code().APPLIED] == [2.0, 1.0, 2.0, 1.0]
+
+
+def test_another_process_reads_what_the_first_prepared(foreign: Build) -> None:
+    foreign(COUNTING).realise({}, 1.0)
+    foreign(COUNTING).realise({}, 1.0)
+    assert code().PREPARED == []
+
+
+def test_realising_leaves_the_initial_state_as_it_was(foreign: Build) -> None:
+    evaluator = foreign(COUNTING)
+    evaluator.realise({}, 1.0)
+    assert evaluator.initial.student is None
+    assert evaluator.initial.terms == ()
+
+
+def test_values_are_the_tasks_metrics_on_the_split_asked_for(foreign: Build) -> None:
+    evaluator = foreign(COUNTING)
+    state = evaluator.realise({}, 1.0)
+    split = evaluator.initial.data.validation
+    with torch.no_grad():
+        right = state.student.module(split.inputs).argmax(1) == split.targets
+    assert evaluator.values(state, split)["accuracy"] == pytest.approx(right.double().mean())
+
+
+def test_a_failure_in_apply_is_that_candidates_and_names_the_supplier(foreign: Build) -> None:
+    evaluator = foreign(FAILING, fast="{choices: [1, 9]}")
+    with pytest.raises(CandidateError, match=r"'foreign' \(stranger 0\.3\) failed in apply: Key"):
+        evaluator.realise({"foreign.fast": 9}, 1.0)
+
+
+def test_a_failure_in_prepare_ends_the_run_and_names_the_supplier(foreign: Build) -> None:
+    evaluator = foreign(FAILING, slow="{choices: [1, 9]}")
+    with pytest.raises(PluginError, match=r"'foreign' \(stranger 0\.3\) failed in prepare: Zero"):
+        evaluator.realise({"foreign.slow": 9}, 1.0)
+
+
+def test_a_recipe_that_leaves_no_student_says_so(foreign: Build) -> None:
+    evaluator = foreign(FAILING)
+    state = evaluator.realise({}, 1.0)
+    with pytest.raises(PluginError, match="leaves no student"):
+        evaluator.values(state, evaluator.initial.data.validation)
