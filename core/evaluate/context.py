@@ -55,7 +55,7 @@ class Context:
     precision: str = "float32"
     fidelity: float = 1.0
     checkpoints: Path | None = None
-    progress: Progress = Silent()
+    progress: Progress = field(default_factory=Silent)
     spaces: Mapping[str, Space] = field(default_factory=dict)
 
     def seed(self, *labels: object) -> int:

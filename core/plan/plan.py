@@ -92,7 +92,7 @@ def _opened(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue
                 raise PlanError(
                     f"recipe.{info.name}.{parameter.name}: search space '{record.name}' is for "
                     f"the model family '{record.family}', but the teacher is a "
-                    f"'{run.teacher.model.name}'; choose a space of that family (stillhouse plugins)"
+                    f"'{run.teacher.model.name}'; choose one of that family (stillhouse plugins)"
                 )
             return load_space(catalogue.space_text(record), record.name)
     return None

@@ -18,7 +18,7 @@ def describe(plan: Plan) -> str:
         "recipe",
         *(f"  {i}. {_step_line(step)}" for i, step in enumerate(plan.steps, 1)),
         *(f"     {line}" for step in plan.steps for line in _prepare_lines(plan, step)),
-        f"space     {count(plan.space.size())} configurations in {len(plan.space.names)} dimensions",
+        f"space     {count(plan.space.size())} configurations",
         *(f"  {d}" for d in plan.space.dimensions),
         f"search    {_objectives(plan)} with {run.search.sampler.name}, "
         f"{run.search.evaluations} evaluations, seed {run.search.seed}",

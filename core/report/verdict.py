@@ -88,7 +88,7 @@ def _cost(found: ModelRow, teacher: ModelRow | None, cost: Cost) -> Tile | None:
     if cost is LATENCY and p95:
         detail = f"{times(value, whole)}, " if whole else ""
         detail += f"p95 {significant(p95)} ms"
-    title = "median latency" if cost is LATENCY else cost.title
+    title = cost.title
     return Tile(title, cost.text(value), detail)
 
 

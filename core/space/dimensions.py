@@ -11,8 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.space.dimension import Codes, number, whole
-from stillhouse.core.space.dimension import Dimension
+from stillhouse.core.space.dimension import Codes, Dimension, number, whole
 from stillhouse.core.space.indexed import Indexed
 
 _MOST = 2**53  # codes are float64: larger indices would not be exact

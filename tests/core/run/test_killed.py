@@ -71,9 +71,7 @@ def test_a_process_killed_outright_loses_nothing_it_finished(
     found, expected = (
         load_file(where / "best" / "model.safetensors") for where in (folder, undisturbed)
     )
-    assert {k: v.tolist() for k, v in found.items()} == {
-        k: v.tolist() for k, v in expected.items()
-    }
+    assert {k: v.tolist() for k, v in found.items()} == {k: v.tolist() for k, v in expected.items()}
 
 
 @pytest.mark.slow

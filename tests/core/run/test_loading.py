@@ -21,7 +21,8 @@ import sys
 from stillhouse.core import load
 model = load(sys.argv[1])
 trained = [m for m in sys.modules if m.startswith(("stillhouse.core.distill.training",
-           "stillhouse.core.run.engine", "stillhouse.plugins.supernet", "stillhouse.plugins.tasks"))]
+           "stillhouse.core.run.engine", "stillhouse.plugins.supernet",
+           "stillhouse.plugins.tasks"))]
 print(sum(p.numel() for p in model.parameters()), model.training, trained)
 """
 
