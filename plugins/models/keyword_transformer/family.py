@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -80,12 +81,12 @@ class KeywordTransformerFamily(ModelFamily):
         return ElasticKeywordTransformer.from_plain(module)
 
     def scaled(self, full: Structure, parameters: int) -> Structure:
-        """Width over multiples of 4, heads in proportion, depth and ffn ratios as in `full`.
+        """Even widths, heads in proportion (rounded down or up), depth and ratios as in `full`.
 
         Raises `UserError` when even the narrowest has more parameters.
         """
-        widths = [*range(4, full["width"], 4), full["width"]]
-        sizes = [_narrowed(full, width) for width in widths]
+        widths = [*range(4, full["width"], 2), full["width"]]
+        sizes = [_narrowed(full, width, up) for width in widths for up in (0, 1)]
         counts = count_parameters(self.sheet(full, self.columns(sizes)))
         if not (counts <= parameters).any():
             raise UserError(
@@ -95,11 +96,17 @@ class KeywordTransformerFamily(ModelFamily):
         return sizes[int(np.argmax(np.where(counts <= parameters, counts, -1)))]
 
 
-def _narrowed(full: Structure, width: int) -> Structure:
+def _narrowed(full: Structure, width: int, up: int) -> Structure:
     share = width / full["width"]
     return {
         **full,
         "width": width,
-        "heads": [max(1, int(heads * share + 0.5)) for heads in full["heads"]],
+        "heads": [_share(heads, share, up) for heads in full["heads"]],
         "hidden": [int(hidden_width(hidden, share)) for hidden in full["hidden"]],
     }
+
+
+def _share(heads: int, share: float, up: int) -> int:
+    """A share of so many heads, rounded down or `up`, at least one."""
+    exact = heads * share
+    return max(1, math.ceil(exact - 1e-9) if up else int(exact + 1e-9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -355,20 +356,21 @@ def test_ten_thousand_candidates_are_costed_in_half_a_second() -> None:
 def test_scaled_network_is_the_largest_that_fits() -> None:
     built = weights(FAMILY.build(FAMILY.scaled(FULL, 5000), torch.Generator()))
     assert built <= 5000
-    wider = {**FAMILY.scaled(FULL, 5000)}
-    step = FAMILY.scaled(FULL, 10**9)
-    assert step == FULL
-    width = wider["width"] + 4
-    share = width / 24
-    wider |= {"width": width, "heads": [int(4 * share + 0.5)] * 3, "hidden": [2 * width] * 3}
-    assert weights(FAMILY.build(wider, torch.Generator())) > 5000
+    assert FAMILY.scaled(FULL, 10**9) == FULL
+    for width in range(4, 25, 2):
+        for heads in {math.floor(4 * width / 24), math.ceil(4 * width / 24)} - {0}:
+            other = {**FULL, "width": width, "heads": [heads] * 3, "hidden": [2 * width] * 3}
+            size = weights(FAMILY.build(other, torch.Generator()))
+            assert size > 5000 or size <= built
 
 
 def test_scaled_network_keeps_depth_and_proportions() -> None:
     scaled = FAMILY.scaled(FULL, 3000)
-    assert scaled["width"] % 4 == 0
+    assert scaled["width"] % 2 == 0
     assert scaled["hidden"] == [2 * scaled["width"]] * 3
-    assert scaled["heads"] == [max(1, int(4 * scaled["width"] / 24 + 0.5))] * 3
+    share = 4 * scaled["width"] / 24
+    assert scaled["heads"][0] in {math.floor(share), math.ceil(share)}
+    assert len(set(scaled["heads"])) == 1
     assert (scaled["depth"], scaled["head_dim"], scaled["outputs"]) == (3, 4, 3)
 
 
