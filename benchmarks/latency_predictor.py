@@ -37,7 +37,6 @@ ROWS = {
     "macs_only_mape": "error of a straight line in MACs",
     "macs_only_spearman": "rank correlation of MACs alone",
     "seconds_measuring": "seconds to export and measure all",
-    "seconds_fitting": "seconds to fit and predict",
 }
 PERCENT = {"mape", "within_10_percent", "within_margin", "margin"}
 PERCENT |= {"cross_validated_mape", "macs_only_mape"}
@@ -104,10 +103,8 @@ def one_seed(bench: Bench, given: argparse.Namespace, seed: int) -> dict[str, An
         for part in (codes[: given.fit], codes[given.fit :])
     ]
     seen, unseen = milliseconds[: given.fit], milliseconds[given.fit :]
-    began = time.perf_counter()
     model = LatencyModel.fit(sheets[0], seen)
     predicted = model.predict(sheets[1])
-    fitting = time.perf_counter() - began
     macs = [counted(sheet)["macs"] for sheet in sheets]
     fitted = np.polyfit(macs[0], seen, 1, w=1 / seen)
     line = np.asarray(np.polyval(fitted, macs[1]), np.float64)
@@ -118,7 +115,6 @@ def one_seed(bench: Bench, given: argparse.Namespace, seed: int) -> dict[str, An
         "cross_validated_mape": model.report.mape,
         **{f"macs_only_{name}": value for name, value in judged(line, unseen).items()},
         "seconds_measuring": measuring,
-        "seconds_fitting": fitting,
         "held_out_ms": {"measured": unseen.tolist(), "predicted": predicted.tolist()},
         "model": {"coefficients": dict(model.coefficients), "report": asdict(model.report)},
     }

@@ -1,38 +1,36 @@
-"""The honest control: a network of the same structure, trained alone."""
+"""The honest control: a network of the same shape, trained alone."""
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
 
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.evaluate.context import Context
-from stillhouse.core.evaluate.state import State, Structure, Student
+from stillhouse.core.evaluate.state import State, Student
 
 
 def train_from_scratch(
-    structure: Structure,
+    fresh: Student,
     updates: int,
     state: State,
     context: Context,
     settings: TrainSettings,
     label: str = "scratch",
 ) -> Student:
-    """Fresh weights of a structure, trained for exactly `updates` optimiser steps.
+    """Train a network with fresh weights, in place, for exactly `updates` optimiser steps.
 
     Uses the state's teachers, data and loss terms, so that nothing but the starting weights and
     the company of other subnets differs from what it is compared with. Sampling settings of
-    supernets do not apply to it. Deterministic in `context` and `label`.
+    supernets do not apply to it. Deterministic in `fresh`, `context` and `label`.
     """
-    generator = torch.Generator().manual_seed(context.seed(label, "weights"))
-    module = context.family.build(structure, generator)
     result = fit(
-        module,
-        structure=structure,
+        fresh.module,
+        structure=fresh.structure,
         state=state,
         settings=settings.alone(),
         context=context,
         label=label,
         stop_after=updates,
     )
-    return Student(context.family.name, structure, module, result.updates)
+    return replace(fresh, updates=result.updates)

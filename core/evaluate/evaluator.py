@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from stillhouse.core.plan import Step
 from stillhouse.core.plugin import declared
 from stillhouse.core.search.sampler import Codes
 from stillhouse.core.space import Columns, Space
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,13 @@ def blamed(bound: BoundStep, half: str, kind: type[PluginError]) -> Iterator[Non
         ) from error
 
 
+def returned(value: T, kind: type[T]) -> T:
+    """The value; TypeError when a method returned something else, such as nothing."""
+    if not isinstance(value, kind):
+        raise TypeError(f"expected it to return the {kind.__name__}, got {value!r}")
+    return value
+
+
 @final
 class Evaluator:
     """The recipe over one initial state: prepare memoised, apply per candidate."""
@@ -96,7 +105,7 @@ class Evaluator:
             with blamed(bound, "prepare", PluginError):
                 artefact = self._prepare(bound, state, choice, context, key)
             with blamed(bound, "apply", CandidateError):
-                state = bound.method.apply(state, choice, artefact, context)
+                state = returned(bound.method.apply(state, choice, artefact, context), State)
             key = fingerprint(key, bound.step.name, bound.version, choice.params, choice.genes)
         return state
 
@@ -132,7 +141,7 @@ class Evaluator:
         return self.store.memo(
             name,
             key,
-            lambda: bound.method.prepare(state, choice.params, context),
+            lambda: returned(bound.method.prepare(state, choice.params, context), Artefact),
             context.checkpoints,
         )
 
@@ -144,7 +153,8 @@ def skeleton_of(
     student: Student | None = None
     for bound in steps:
         choice = bound.choice(configuration)
-        student = bound.method.skeleton(student, choice, bound.context(context))
+        with blamed(bound, "skeleton", PluginError):
+            student = bound.method.skeleton(student, choice, bound.context(context))
     if student is None:
         raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
     return student
@@ -167,7 +177,9 @@ def recipe_sheet(
     for bound in steps:
         columns = dict(space.columns(codes, prefix=f"{bound.step.name}."))
         columns = _with_fixed(columns, bound, len(codes))
-        sheet = bound.method.sheet(sheet, columns, bound.context(context))
+        with blamed(bound, "sheet", PluginError):
+            changed = bound.method.sheet(sheet, columns, bound.context(context))
+            sheet = returned(changed, OperatorSheet)
     return sheet
 
 

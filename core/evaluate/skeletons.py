@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from stillhouse.core.errors import PluginError, StillhouseError
 from stillhouse.core.evaluate.family import ModelFamily
 from stillhouse.core.evaluate.method import Method
 from stillhouse.core.evaluate.state import Student
@@ -27,11 +28,27 @@ def description(student: Student) -> dict[str, Any]:
 def skeleton(
     described: Mapping[str, Any], generator: torch.Generator, catalogue: Catalogue
 ) -> nn.Module:
-    """A network of a described shape and form, with weights drawn from `generator`."""
+    """A network of a described shape and form, with weights drawn from `generator`.
+
+    Raises PluginError, naming the supplier, when a method fails to repeat its change of form.
+    """
     build = cast("type[ModelFamily]", catalogue.resolve(catalogue.model(described["family"])))
     module = build().build(described["structure"], generator)
     for change in described["rebuilds"]:
-        info = catalogue.method(change["method"])
-        method = cast("type[Method]", catalogue.resolve(info))()
-        module = method.rebuild(module, change["record"])
+        module = _rebuilt(module, change["method"], change["record"], catalogue)
     return module
+
+
+def _rebuilt(
+    module: nn.Module, name: str, record: Mapping[str, Any], catalogue: Catalogue
+) -> nn.Module:
+    method = cast("type[Method]", catalogue.resolve(catalogue.method(name)))()
+    try:
+        return method.rebuild(module, record)
+    except StillhouseError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"method '{name}' ({catalogue.provenance('method', name)}) failed in rebuild: "
+            f"{type(error).__name__}: {error}; it was given the record {dict(record)}"
+        ) from error

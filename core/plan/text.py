@@ -45,8 +45,9 @@ def _pairs(values: object) -> str:
 
 
 def _step_line(step: Step) -> str:
-    searched = f"; searched: {', '.join(step.searched)}" if step.searched else ""
-    return f"{step.name} ({_pairs(step.fixed)}{searched})"
+    searched = [f"searched: {', '.join(step.searched)}"] if step.searched else []
+    said = "; ".join([*filter(None, [_pairs(step.fixed)]), *searched])
+    return f"{step.name} ({said})" if said else step.name
 
 
 def _prepare_lines(plan: Plan, step: Step) -> list[str]:

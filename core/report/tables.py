@@ -114,10 +114,17 @@ def closing_table(summary: RunSummary) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    first, *rest = headings(primary(summary))
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+        collapse_padding=True,
+        caption=f"{first}; latency: median over the quietest rounds; median, p95: over all",
+    )
     table.add_column("model", overflow="fold", min_width=8)
-    for heading in headings(primary(summary)):
-        table.add_column(heading, justify="right", overflow="fold")
+    for heading in (first.removeprefix("test "), *rest):
+        table.add_column(heading.replace("parameters", "params"), justify="right", overflow="fold")
     for line in lines(summary):
         table.add_row(*_cells(line), style="bold" if line.role == "found" else "")
     return table

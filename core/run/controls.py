@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
 
 from stillhouse.core.distill.scratch import train_from_scratch
-from stillhouse.core.evaluate import State, Student
+from stillhouse.core.evaluate import Rebuild, State, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import Evaluator
-from stillhouse.core.evaluate.state import Structure
-from stillhouse.core.run.finalists import Finalist, restored, structure_facts
+from stillhouse.core.evaluate.skeletons import description, skeleton
+from stillhouse.core.run.finalists import Finalist, restored
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.teaching import training_settings
 
@@ -28,31 +31,35 @@ def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> S
     """Train both controls, each for exactly as many updates as the found model's weights had.
 
     They learn from the same teacher, data and loss terms. *From scratch* has the found model's
-    structure; *scaled down* is the teacher made uniformly narrower until it is no larger.
+    shape; *scaled down* is the teacher made uniformly narrower until it is no larger.
     """
     if not opened.plan.run.baselines:
         return ()
     fidelity = opened.plan.run.search.fidelity
     state = evaluator.realise(found.entry.configuration, fidelity)
-    parameters = structure_facts(opened, found.student)["parameters"]
-    scaled = opened.family.scaled(opened.full, parameters)
+    smaller = opened.family.scaled(opened.full, int(found.entry.costs["parameters"]))
+    scaled = {"family": opened.family.name, "structure": smaller, "rebuilds": []}
     updates = found.student.updates
     return (
-        _trained(opened, "scratch", "from scratch", found.student.structure, state, updates),
+        _trained(opened, "scratch", "from scratch", description(found.student), state, updates),
         _trained(opened, "scaled", "scaled down", scaled, state, updates),
     )
 
 
 def _trained(
-    opened: Opened, role: str, label: str, structure: Structure, state: State, updates: int
+    opened: Opened, role: str, label: str, shape: Mapping[str, Any], state: State, updates: int
 ) -> Control:
     settings = training_settings(opened)
     terms = [(term.name, term.weight) for term in state.terms]
-    key = fingerprint(opened.origin, role, structure, updates, terms)
+    key = fingerprint(opened.origin, role, shape, updates, terms)
     folder = opened.directory.checkpoints / f"{role}-{key}"
     context = replace(opened.context, checkpoints=folder)
 
     def make() -> Student:
-        return train_from_scratch(structure, updates, state, context, settings, role)
+        seed = context.seed(role, "weights")
+        module = skeleton(shape, torch.Generator().manual_seed(seed), opened.catalogue)
+        changes = tuple(Rebuild(**change) for change in shape["rebuilds"])
+        fresh = Student(shape["family"], shape["structure"], module, rebuilds=changes)
+        return train_from_scratch(fresh, updates, state, context, settings, role)
 
     return Control(role, label, restored(opened, "control", key, make, folder))

@@ -27,6 +27,7 @@ from stillhouse.core.cost.spread import spread
 from stillhouse.core.errors import LimitError
 from stillhouse.core.evaluate.evaluator import recipe_sheet, skeleton_of
 from stillhouse.core.evaluate.skeletons import description, skeleton
+from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import DeviceFile, Measured, default_path, measured
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.search.sampler import Codes
@@ -62,7 +63,7 @@ def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
     """
     rng = np.random.default_rng(opened.context.seed("costs"))
     counted_costs = RecipeCosts(lambda codes: sheet_of(opened, codes))
-    teacher = _teacher_counted(opened)
+    teacher = counted_structure(opened, opened.full)
     _settle_counted(opened, counted_costs, teacher, rng)
     pool = _pool(opened, rng)
     teacher |= _measure_ends(opened, device, pool, teacher)
@@ -115,9 +116,10 @@ def _limits(opened: Opened, teacher: Mapping[str, float]) -> tuple[Limit, ...]:
     return tuple(resolve(w.cost, w.relation, w.value, w.relative, teacher) for w in wanted)
 
 
-def _teacher_counted(opened: Opened) -> dict[str, float]:
-    columns = opened.family.columns([opened.full])
-    table = counted(opened.family.sheet(opened.full, columns))
+def counted_structure(opened: Opened, structure: Structure) -> dict[str, float]:
+    """Counted costs of one plain structure of the run's family."""
+    columns = opened.family.columns([structure])
+    table = counted(opened.family.sheet(structure, columns))
     return {name: float(values[0]) for name, values in table.items()}
 
 

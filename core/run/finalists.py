@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from stillhouse.core.cost.limits import Limit
-from stillhouse.core.cost.model import counted
 from stillhouse.core.errors import LimitError
 from stillhouse.core.evaluate import Artefact, Rebuild, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
@@ -112,12 +111,12 @@ def recipe_facts(opened: Opened) -> Any:
     )
 
 
-def structure_facts(opened: Opened, student: Student) -> dict[str, int]:
-    """Exact counts of one student through its family's sheet."""
-    sheet = opened.family.sheet(student.structure, opened.family.columns([student.structure]))
-    table = counted(sheet)
-    return {name: int(table[name][0]) for name in ("parameters", "macs")} | {
-        "memory_bytes": int(table["memory_kb"][0] * 1e3)
+def counts(costs: Mapping[str, float]) -> dict[str, int]:
+    """A cost table's exact counts, as whole numbers."""
+    return {
+        "parameters": round(costs["parameters"]),
+        "macs": round(costs["macs"]),
+        "memory_bytes": round(costs["memory_kb"] * 1e3),
     }
 
 

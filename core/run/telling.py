@@ -15,11 +15,11 @@ from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, Exported, Measured
 from stillhouse.core.report.card import model_card
 from stillhouse.core.run.controls import Control
-from stillhouse.core.run.costing import Costing, measured_costs
+from stillhouse.core.run.costing import Costing, counted_structure, measured_costs
 from stillhouse.core.run.finalists import (
     Certified,
+    counts,
     export_and_measure,
-    structure_facts,
 )
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
@@ -117,7 +117,6 @@ def _rows(told: Told) -> list[ModelRow]:
 def _row(
     told: Told, role: str, label: str, student: Student, artefact: Exported, numbers: Measured
 ) -> ModelRow:
-    facts = structure_facts(told.opened, student)
     return ModelRow(
         role=role,
         label=label,
@@ -129,8 +128,15 @@ def _row(
         p95_ms=numbers.latency.p95_ms,
         median_ms=numbers.latency.median_ms,
         updates=student.updates,
-        **facts,
+        **counts(_counted(told, role, student)),
     )
+
+
+def _counted(told: Told, role: str, student: Student) -> Mapping[str, float]:
+    """Exact costs: the found model's and its twin's are those of its candidate."""
+    if role in ("found", "scratch"):
+        return told.certified.passed[0].entry.costs
+    return counted_structure(told.opened, student.structure)
 
 
 def _score(told: Told, student: Student, name: Any) -> dict[str, float]:

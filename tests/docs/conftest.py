@@ -1,4 +1,4 @@
-"""`docs/add-a-method.md` carried out: its files written, its package installed, its run finished."""
+"""`docs/add-a-method.md` carried out: files written, package installed, commands run."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ class Page:
     folder: Path
     site: Path
     commands: tuple[str, ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a fresh process needs to see the package."""
+        return {**os.environ, "PYTHONPATH": str(self.site)}
 
     @property
     def overrides(self) -> list[str]:
@@ -107,8 +112,3 @@ def write_waves(path: Path, samples: int = 120) -> None:
     inputs = np.sin((targets[:, None, None] + 1) * 0.4 * np.arange(12)[None, :, None] + phase)
     inputs += 0.3 * rng.standard_normal(inputs.shape)
     np.savez(path, x=inputs.astype(np.float32), y=targets)
-
-
-def environment(site: Path) -> dict[str, str]:
-    """What a fresh process needs to see the package."""
-    return {**os.environ, "PYTHONPATH": str(site)}

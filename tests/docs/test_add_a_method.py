@@ -1,10 +1,10 @@
-"""The page about adding a method is true: what it shows is installed, searched, loaded, exported."""
+"""The page about adding a method is true: its package is listed, searched with and loaded."""
 
 from __future__ import annotations
 
 import json
-import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,12 +20,14 @@ import torch
 from stillhouse.core.cli.main import main
 from stillhouse.core.config.runfile import load as load_run
 from stillhouse.core.cost import terms
+from stillhouse.core.errors import PluginError
 from stillhouse.core.evaluate import Batch, Choice, Observation, State, Student
 from stillhouse.core.evaluate.context import Silent
 from stillhouse.core.evaluate.evaluator import recipe_sheet, skeleton_of
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
+from stillhouse.core.run.loading import load
 from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.summary import RunSummary
 
@@ -77,7 +79,7 @@ def test_listing_and_planning_import_the_light_module_only(page: Page) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(page.site)}, cwd=page.folder,
+        env=page.environment, cwd=page.folder,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "['stillhouse_thin.info']"
@@ -174,7 +176,7 @@ def test_a_fresh_process_loads_what_was_exported(
     arguments = [str(found), str(tmp_path / "inputs.npy"), str(tmp_path / "outputs.npy")]
     done = subprocess.run(
         [sys.executable, "-c", LOAD, *arguments],
-        env={**os.environ, "PYTHONPATH": str(page.site)},
+        env=page.environment,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     count = int(summary.certificate.measured["parameters"])
@@ -196,6 +198,17 @@ def test_the_export_holds_the_students_weights_and_nothing_else(
     assert sum(size for size in sizes if size > 1) == summary.certificate.measured["parameters"]
     record = json.loads((found / "best" / "model.json").read_text())
     assert [change["method"] for change in record["rebuilds"]] == ["factored-feed-forward"]
+
+
+def test_a_change_of_form_that_cannot_be_repeated_names_its_supplier(
+    found: Path, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    best = Path(shutil.copytree(found / "best", tmp_path / "best"))
+    record = json.loads((best / "model.json").read_text())
+    record["rebuilds"][0]["record"] = {"rank": "thin"}
+    (best / "model.json").write_text(json.dumps(record))
+    with pytest.raises(PluginError, match=r"\(stillhouse-thin 0\.1\.0\) failed in rebuild: Type"):
+        load(best, catalogue)
 
 
 def plain_student(opened: Opened, seed: int = 0) -> Student:

@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from stillhouse.core.errors import PluginError
-from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
+from stillhouse.core.evaluate.evaluator import (
+    CandidateError,
+    Evaluator,
+    recipe_sheet,
+    skeleton_of,
+)
 
 Build = Callable[..., Evaluator]
 
@@ -41,6 +46,17 @@ class Foreign(Method):
         if choice.params.fast == 9:
             raise KeyError("in apply")
         return state
+"""
+FORGETFUL = """
+from stillhouse.core.evaluate import Method
+
+class Foreign(Method):
+    def apply(self, state, choice, artefact, context): ...
+
+    def sheet(self, sheet, columns, context): ...
+
+    def skeleton(self, student, choice, context):
+        return student.structure
 """
 
 
@@ -98,6 +114,22 @@ def test_a_failure_in_prepare_ends_the_run_and_names_the_supplier(foreign: Build
     evaluator = foreign(FAILING, slow="{choices: [1, 9]}")
     with pytest.raises(PluginError, match=r"'foreign' \(stranger 0\.3\) failed in prepare: Zero"):
         evaluator.realise({"foreign.slow": 9}, 1.0)
+
+
+def test_a_method_that_forgets_to_return_a_state_is_named(foreign: Build) -> None:
+    with pytest.raises(
+        CandidateError, match=r"stranger 0\.3\) failed in apply: .*the State, got No"
+    ):
+        foreign(FORGETFUL).realise({}, 1.0)
+
+
+def test_a_failure_in_costs_names_the_supplier(foreign: Build) -> None:
+    evaluator = foreign(FORGETFUL, fast="{low: 1, high: 4}")
+    space = evaluator.steps[0].step.space
+    with pytest.raises(PluginError, match=r"stranger 0\.3\) failed in sheet: .*the OperatorSheet"):
+        recipe_sheet(evaluator.steps, space, space.corners(), evaluator.context)
+    with pytest.raises(PluginError, match=r"stranger 0\.3\) failed in skeleton: Attribute"):
+        skeleton_of(evaluator.steps, {}, evaluator.context)
 
 
 def test_a_recipe_that_leaves_no_student_says_so(foreign: Build) -> None:
