@@ -38,6 +38,10 @@ class PlanError(UserError):
     """The recipe cannot be ordered, or its methods do not fit together; says why."""
 
 
+class TrainingError(StillhouseError):
+    """Training came to nothing: the loss is no longer finite. Says where."""
+
+
 class PluginError(StillhouseError):
     """A plugin failed; names the distribution, its version, and the hook or method."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,29 +49,7 @@ def write_sample(path: Path, task: str, catalogue: Plugins, *, force: bool = Fal
         raise UserError(f"{path} exists and is left as it is; give another path, or --force")
     text = sample(catalogue, task, path.name)
     try:
-        _write(path, text)
+        write_atomically(path, text)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path} cannot be written: {reason}; is its folder there?") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Atomically: another process sees the old file or the whole new one."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        Path(stream.name).chmod(0o666 & ~_umask())
-        Path(stream.name).replace(path)
-    except OSError:
-        Path(stream.name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             f"{directory.summary}: expected a finished run, found none; "
             f"finish it with: stillhouse search --resume {args.folder}"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(f"{directory.summary}: not a run summary ({error})") from None
     write_reports(Catalogue.discover(), summary, directory.folder)
     print(f"report   {directory.folder / 'report.html'}")

@@ -62,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    if args.resume and (args.run_file or args.sets or args.limits or args.out):
+    fresh = (args.run_file, args.sets, args.limits, args.out, args.overwrite)
+    if args.resume and any(fresh):
         raise UserError(
             "--resume DIR continues the run stored in DIR as it is; it takes no run file, "
-            "--out, --set or --limit"
+            "--out, --overwrite, --set or --limit"
         )
     if not args.resume and not args.run_file:
         raise UserError(
@@ -74,9 +75,10 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 def _execute(plan: object, catalogue: object, directory: RunDirectory) -> int:
-    # Idle OpenMP threads spin by default; with another process on a core that makes training of
-    # small networks ten times slower. Read once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Idle OpenMP threads spin for milliseconds by default; with another process on a core that
+    # makes training of small networks ten times slower. Read once, when torch is imported.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
     from rich.console import Console
 

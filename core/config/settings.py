@@ -27,7 +27,7 @@ class TargetSettings(Params):
     """How the device is profiled and measured, whatever the runtime."""
 
     profile: int = param(
-        40, low=0, searchable=False, help="networks measured to fit the latency model"
+        40, low=5, searchable=False, help="networks measured to fit the latency model"
     )
     repeats: int = param(200, low=1, searchable=False, help="timed runs per measurement")
     device: str | None = param(

@@ -49,8 +49,11 @@ class RecipeCosts(Costs):
         limits: Sequence[Limit] = (),
         latency: LatencyModel | None = None,
         size: SizeModel | None = None,
+        measured: tuple[Codes, NDArray[np.float64]] | None = None,
     ) -> None:
+        """`measured` holds codes (n, width) and their latencies (n,): these are not predicted."""
         self._sheet_of, self._latency, self._size = sheet_of, latency, size
+        self._measured = measured
         margin = latency.margin if latency else 0.0
         self.limits = tuple(
             replace(limit, margin=margin) if limit.cost == "latency_ms" else limit
@@ -64,8 +67,22 @@ class RecipeCosts(Costs):
         if self._size:
             table.update(sizes(self._size.predict(sheet)))
         if self._latency:
-            table["latency_ms"] = self._latency.predict(sheet)
+            table["latency_ms"] = self._known(codes, self._latency.predict(sheet), 0.0)
         return table
 
     def violation(self, codes: Codes) -> NDArray[np.float64]:
-        return violation(self.table(codes), self.limits)
+        table = dict(self.table(codes))
+        if self._latency:
+            table["latency_ms"] = self._known(codes, table["latency_ms"], self._latency.margin)
+        return violation(table, self.limits)
+
+    def _known(
+        self, codes: Codes, latency_ms: NDArray[np.float64], margin: float
+    ) -> NDArray[np.float64]:
+        """Latencies with the measured ones in place, which need no margin."""
+        if self._measured is None:
+            return latency_ms
+        rows, measured_ms = self._measured
+        for row, known_ms in zip(rows, measured_ms, strict=True):
+            latency_ms = np.where((codes == row).all(1), known_ms / (1 + margin), latency_ms)
+        return latency_ms

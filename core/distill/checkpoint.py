@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import RunDirectoryError
 
 _KEY = "stillhouse"
@@ -58,7 +57,7 @@ class Checkpoint:
         header = {"fingerprint": self._fingerprint, **snapshot.counters}
         data = save(_separate(snapshot.tensors), {_KEY: json.dumps(header)})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(self.path, data)
+        write_atomically(self.path, data)
         self._saved = self._clock()
 
     def load(self) -> Snapshot | None:
@@ -103,16 +102,3 @@ def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         out[name] = kept.clone() if storage in seen else kept
         seen.add(storage)
     return out
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.core.distill.settings import EpochLine, TrainSettings
-from stillhouse.core.errors import StillhouseError
+from stillhouse.core.errors import TrainingError
 from stillhouse.core.evaluate.context import Progress
 
 
@@ -61,7 +61,7 @@ class Journal:
         rows = torch.stack(self._unread).double().tolist() if self._unread else []
         for row in rows:
             if not all(map(math.isfinite, row)):
-                raise StillhouseError(self._diverged(row))
+                raise TrainingError(self._diverged(row))
             self._sums = [a + b for a, b in zip(self._sums, row, strict=True)]
             self._updates += 1
         self._unread.clear()

@@ -53,9 +53,6 @@ class ArtefactStore:
                 shutil.rmtree(checkpoints, ignore_errors=True)
         return self._open[name]
 
-    def has(self, label: str, key: str) -> bool:
-        return (self.folder / f"{label}-{key}").is_dir()
-
     def _store(self, place: Path, artefact: Artefact) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stillhouse.core.cost.sheet import OperatorSheet
-from stillhouse.core.errors import PluginError, StillhouseError
+from stillhouse.core.errors import PluginError, RunDirectoryError, StillhouseError
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
 from stillhouse.core.evaluate.context import Context
 from stillhouse.core.evaluate.data import Split
@@ -54,9 +54,20 @@ class CandidateError(PluginError):
 
 @contextmanager
 def blamed(bound: BoundStep, half: str, kind: type[PluginError]) -> Iterator[None]:
-    """Attribute whatever a method raises to the plugin that supplied it."""
+    """Attribute whatever a method raises to the plugin that supplied it.
+
+    Faults of the machine (disk, memory, a damaged file of the run) are never a candidate's: the
+    run ends with them, and resuming tries the candidate again.
+    """
     try:
         yield
+    except RunDirectoryError:
+        raise
+    except (OSError, MemoryError, torch.OutOfMemoryError) as error:
+        raise PluginError(
+            f"method '{bound.step.name}' ({bound.version}) met a fault of this machine in {half}: "
+            f"{type(error).__name__}: {error}; mend it and resume"
+        ) from error
     except StillhouseError as error:
         if kind is CandidateError and not isinstance(error, CandidateError):
             raise CandidateError(str(error)) from error
@@ -106,14 +117,16 @@ class Evaluator:
                 artefact = self._prepare(bound, state, choice, context, key)
             with blamed(bound, "apply", CandidateError):
                 state = returned(bound.method.apply(state, choice, artefact, context), State)
-            key = fingerprint(key, bound.step.name, bound.version, choice.params, choice.genes)
+            spent = fidelity if bound.step.info.spends else None
+            facts = (bound.step.name, bound.version, choice.params, choice.genes, spent)
+            key = fingerprint(key, *facts)
         return state
 
     def values(self, state: State, split: Split) -> dict[str, float]:
         """Every metric of the state's student on a split."""
         if state.student is None:
             raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
-        logits = predict(state.student, split, self.context.device)
+        logits = predict(state.student, split)
         return dict(self.context.task.score(logits, split.targets))
 
     def _context(self, bound: BoundStep, fidelity: float, key: str, choice: Choice) -> Context:
@@ -160,12 +173,16 @@ def skeleton_of(
     return student
 
 
-def predict(student: Student | nn.Module, split: Split, device: str, size: int = 256) -> Tensor:
-    """Outputs of a student over a whole split, in order: (samples, outputs), on the CPU."""
+def predict(student: Student | nn.Module, split: Split, size: int = 256) -> Tensor:
+    """Outputs over a whole split, in order: (samples, outputs), on the CPU.
+
+    Runs where the weights are.
+    """
     module = student.module if isinstance(student, Student) else student
     module.eval()
+    home = next((p.device for p in module.parameters()), torch.device("cpu"))
     with torch.inference_mode():
-        parts = [module(b.inputs.to(device)).float().cpu() for b in split.batches(size)]
+        parts = [module(b.inputs.to(home)).float().cpu() for b in split.batches(size)]
     return torch.cat(parts)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.evaluate.state import Structure
@@ -82,7 +82,3 @@ class ModelFamily(ABC):
     @abstractmethod
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """The uniformly scaled-down network of at most so many parameters, as near as it gets."""
-
-    def example(self, structure: Structure, batch: int) -> Tensor:
-        """A zero input (batch, *input_shape) for export without a task."""
-        return torch.zeros(batch, *structure["input_shape"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, final
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
 from stillhouse.core.measure.target import Latency
 
@@ -74,8 +75,9 @@ class DeviceFile:
         self._content["latencies"][key] = entry
         self._write()
         if self._second is not None:
-            again = type(self).open(self._second, self.identity)
-            again.put(key, latency, size_bytes, anchor_ratio)
+            with _alone(self._second):
+                again = type(self).open(self._second, self.identity)
+                again.put(key, latency, size_bytes, anchor_ratio)
 
     def anchors(self, family: str) -> Sequence[Mapping[str, Any]]:
         """The structures that tie a family's measurements of different days together."""
@@ -86,7 +88,8 @@ class DeviceFile:
         self._content["anchors"][family] = [dict(structure) for structure in structures]
         self._write()
         if self._second is not None:
-            type(self).open(self._second, self.identity).set_anchors(family, structures)
+            with _alone(self._second):
+                type(self).open(self._second, self.identity).set_anchors(family, structures)
 
     def also_keep_in(self, path: Path) -> None:
         """Write every addition from now on to a second file of the same identity as well.
@@ -99,12 +102,20 @@ class DeviceFile:
     def _write(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(self.path, json.dumps(self._content, indent=1, sort_keys=True))
+            write_atomically(self.path, json.dumps(self._content, indent=1, sort_keys=True))
         except OSError as failed:
             raise UserError(
                 f"cannot write the device file {self.path}: {failed.strerror}; choose another "
                 f"with target.device, or move the cache with STILLHOUSE_HOME"
             ) from failed
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Other processes that add to the same file wait."""
+    with path.with_name(f".{path.name}.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def default_path(identity: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
@@ -169,14 +180,3 @@ def _check_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[str, A
             "Latencies do not carry over. Leave target.device out to use this identity's own "
             "file, name another path, or change the settings back"
         )
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

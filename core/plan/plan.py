@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,21 @@ def make_plan(run: RunFile, catalogue: Catalogue) -> Plan:
     uses = {use.name: use for use in run.recipe}
     infos = ordered([catalogue.method(use.name) for use in run.recipe])
     steps = tuple(_step(info, uses[info.name], run, catalogue) for info in infos)
+    _refuse_idle_searches(steps, run.search.fidelity)
     space = Space.join({step.name: step.space for step in steps})
     return Plan(run, steps, space)
+
+
+def _refuse_idle_searches(steps: Sequence[Step], fidelity: float) -> None:
+    """A searched parameter of training that the search does not do would be chosen by chance."""
+    for step in steps:
+        idle = step.info.spends and not step.info.prepares and fidelity == 0
+        if idle and step.searched:
+            raise PlanError(
+                f"recipe.{step.name}.{next(iter(step.searched))}: searched, but with "
+                f"search.fidelity 0 '{step.name}' trains only the finalists; fix the parameter, or "
+                "set search.fidelity above 0 (the share of its budget spent on each candidate)"
+            )
 
 
 def _step(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue) -> Step:

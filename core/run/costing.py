@@ -7,15 +7,18 @@ earliest of these points that can tell.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.cost import terms
 from stillhouse.core.cost.feasibility import settle
 from stillhouse.core.cost.file_size import SizeModel
@@ -24,7 +27,7 @@ from stillhouse.core.cost.limits import Limit, resolve
 from stillhouse.core.cost.model import RecipeCosts, counted
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.spread import spread
-from stillhouse.core.errors import LimitError
+from stillhouse.core.errors import LimitError, RunDirectoryError
 from stillhouse.core.evaluate.evaluator import recipe_sheet, skeleton_of
 from stillhouse.core.evaluate.skeletons import description, skeleton
 from stillhouse.core.evaluate.state import Structure
@@ -46,12 +49,13 @@ class Costing:
     feasible: Codes
     pairs: Sequence[Mapping[str, Any]]
     predictor: Mapping[str, float]
+    models: Mapping[str, Any]
 
     def facts(self) -> dict[str, Any]:
         """What the search depends on, for the ledger's fingerprint."""
         return {
             "limits": [str(limit) for limit in self.limits],
-            "predictions": [pair["predicted_ms"] for pair in self.pairs],
+            "models": self.models,
         }
 
 
@@ -61,18 +65,42 @@ def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
     Raises:
         LimitError: they cannot; names the binding limit and the nearest reachable value.
     """
+    kept = _kept(opened.directory.costs)
+    if kept is not None:
+        return _costing(opened, kept, np.random.default_rng(opened.context.seed("limits")))
     rng = np.random.default_rng(opened.context.seed("costs"))
-    counted_costs = RecipeCosts(lambda codes: sheet_of(opened, codes))
     teacher = counted_structure(opened, opened.full)
-    _settle_counted(opened, counted_costs, teacher, rng)
     pool = _pool(opened, rng)
+    _settle_counted(opened, pool, teacher, rng)
     teacher |= _measure_ends(opened, device, pool, teacher)
-    return _profiled(opened, device, pool, teacher, rng)
+    facts = _profiled(opened, device, pool, teacher, rng)
+    costing = _costing(opened, facts, np.random.default_rng(opened.context.seed("limits")))
+    write_atomically(opened.directory.costs, json.dumps(facts))
+    return costing
+
+
+def _kept(path: Path) -> dict[str, Any] | None:
+    """The fitted models of an earlier try: a run has one set of costs from start to end."""
+    if not path.exists():
+        return None
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        LatencyModel.from_json(facts["latency"]), SizeModel.from_json(facts["size"])
+        _ = facts["teacher"], facts["pairs"], facts["measured"]["codes"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunDirectoryError(
+            f"{path}: damaged ({error!r}); restore it, or search into another directory with --out"
+        ) from None
+    return facts
 
 
 def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> DeviceFile:
     """The run's device file: its own copy, begun from the configured or the user's file."""
-    identity = {**opened.target.identity(), "input_shape": list(opened.task.input_shape)}
+    identity = {
+        **opened.target.identity(),
+        "torch": version("torch"),
+        "input_shape": list(opened.task.input_shape),
+    }
     configured = opened.plan.run.target.device
     shared = Path(configured) if configured else default_path(identity, environ)
     own = opened.directory.device
@@ -124,18 +152,31 @@ def counted_structure(opened: Opened, structure: Structure) -> dict[str, float]:
 
 
 def _settle_counted(
-    opened: Opened, costs: RecipeCosts, teacher: Mapping[str, float], rng: np.random.Generator
+    opened: Opened, pool: Codes, teacher: Mapping[str, float], rng: np.random.Generator
 ) -> None:
-    """Refuse what counting alone can refuse; the weights are a lower bound of an absolute size."""
+    """Refuse what counting alone can refuse; no file is smaller than its weights."""
+    _refuse_sizes(opened, float(counted(sheet_of(opened, pool[:1]))["size_bytes"][0]))
     limits = [
         resolve(w.cost, w.relation, w.value, w.relative, teacher)
         for w in opened.plan.run.search.limits
         if w.cost not in MEASURED
-        or (w.cost != "latency_ms" and not w.relative and w.relation == "<=")
     ]
     if limits:
         known = RecipeCosts(lambda codes: sheet_of(opened, codes), limits)
         settle(opened.plan.space, known, limits, rng)
+
+
+def _refuse_sizes(opened: Opened, weight_bytes: float) -> None:
+    units = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
+    for w in opened.plan.run.search.limits:
+        lowest = weight_bytes / units.get(w.cost, 1.0)
+        if w.cost in units and w.relation == "<=" and not w.relative and lowest > w.value:
+            raise LimitError(
+                f"limit {w.cost} {w.text} cannot be met: the weights of the smallest candidate "
+                f"alone take {lowest:.4g}, and its file is somewhat larger; the nearest reachable "
+                f"value lies above {lowest:.4g}. Raise the limit, or choose a space with smaller "
+                "subnets"
+            )
 
 
 def _pool(opened: Opened, rng: np.random.Generator) -> Codes:
@@ -182,9 +223,9 @@ def _profiled(
     pool: Codes,
     teacher: Mapping[str, float],
     rng: np.random.Generator,
-) -> Costing:
-    """Measure a profile of subnets, fit the models, settle all limits together."""
-    limits, space = _limits(opened, teacher), opened.plan.space
+) -> dict[str, Any]:
+    """Measure a profile of subnets and fit the models; everything as JSON-able facts."""
+    space = opened.plan.space
     chosen = _chosen(opened, pool, rng)
     decoded = [space.decode(row) for row in chosen]
     shapes = [description(skeleton_of(opened.steps, one, opened.context)) for one in decoded]
@@ -193,18 +234,38 @@ def _profiled(
     milliseconds = np.array([one.latency.latency_ms for one in found])
     latency = LatencyModel.fit(sheet, milliseconds)
     size = SizeModel.fit(sheet, np.array([float(one.size_bytes) for one in found]))
-    costs = RecipeCosts(lambda codes: sheet_of(opened, codes), limits, latency, size)
-    feasible = settle(space, costs, costs.limits, rng).feasible
     pairs = [
         {"predicted_ms": float(p), "measured_ms": float(m), "label": key, "held_out": False}
         for p, m, key in zip(latency.predict(sheet), milliseconds, space.keys(chosen), strict=True)
     ]
+    return {
+        "teacher": dict(teacher),
+        "latency": latency.to_json(),
+        "size": size.to_json(),
+        "measured": {"codes": chosen.tolist(), "latency_ms": milliseconds.tolist()},
+        "pairs": pairs,
+    }
+
+
+def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator) -> Costing:
+    """The models at work: limits made absolute, and settled together."""
+    limits = _limits(opened, facts["teacher"])
+    latency = LatencyModel.from_json(facts["latency"])
+    measured = facts["measured"]
+    costs = RecipeCosts(
+        lambda codes: sheet_of(opened, codes),
+        limits,
+        latency,
+        SizeModel.from_json(facts["size"]),
+        (np.array(measured["codes"]), np.array(measured["latency_ms"])),
+    )
+    feasible = settle(opened.plan.space, costs, costs.limits, rng).feasible
     predictor = {**asdict(latency.report), "margin": latency.margin}
-    return Costing(costs, limits, teacher, feasible, pairs, predictor)
+    return Costing(costs, limits, facts["teacher"], feasible, facts["pairs"], predictor, facts)
 
 
 def _chosen(opened: Opened, pool: Codes, rng: np.random.Generator) -> Codes:
-    """The profile: half spread over the whole cost range, half where the limits bite."""
+    """The profile: half spread over the whole cost range, half over its cheapest 30 %."""
     count = max(opened.plan.run.target.profile, LEAST_MEASURED)
     table = counted(sheet_of(opened, pool))
     features = np.stack([table["macs"], terms.operators(sheet_of(opened, pool))], axis=1)

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import IO, final
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import RunDirectoryError
 
 RUN_FILE = "run.yaml"
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write beside and rename into place, so that a reader sees the old or the new, never half."""
-    data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o666 & ~_umask())
-    Path(name).replace(path)
-
-
-def _umask() -> int:
-    """The process's file mode mask; temporary files are born private whatever it says."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+MARK = ".stillhouse-run"
+"""Marks a folder as a run; nothing else is ever replaced."""
 
 
 @final
@@ -42,6 +24,7 @@ class RunDirectory:
         self.run_file = folder / RUN_FILE
         self.ledger = folder / "ledger.jsonl"
         self.device = folder / "device.json"
+        self.costs = folder / "costs.json"
         self.artefacts = folder / "artefacts"
         self.checkpoints = folder / "checkpoints"
         self.best = folder / "best"
@@ -52,44 +35,63 @@ class RunDirectory:
     def create(folder: Path, resolved: str, *, overwrite: bool = False) -> RunDirectory:
         """A fresh run directory with the resolved run file in it.
 
+        With `overwrite` a run that is there is moved aside; it comes back if the new one ends in
+        an error before `settled` is called.
+
         Raises:
-            RunDirectoryError: the folder holds a run already (and `overwrite` is false), holds
+            RunDirectoryError: the folder holds a started run (and `overwrite` is false), holds
                 something else, or cannot be written.
         """
         directory = RunDirectory(folder)
         try:
-            _make_room(folder, overwrite)
+            directory._make_room(overwrite)
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / MARK).touch()
             write_atomically(directory.run_file, resolved)
         except OSError as error:
-            raise RunDirectoryError(
-                f"{folder}: cannot be written ({error.strerror}); choose another with --out"
-            ) from error
+            raise RunDirectoryError(_unwritable(folder, error)) from error
         return directory
 
     @staticmethod
     def existing(folder: Path) -> RunDirectory:
         """The directory of a run started earlier; RunDirectoryError if it is not one."""
-        if not (folder / RUN_FILE).is_file():
+        if not ((folder / MARK).is_file() and (folder / RUN_FILE).is_file()):
             raise RunDirectoryError(
-                f"{folder}: expected a run directory (with {RUN_FILE}), found none; "
+                f"{folder}: expected a run directory (with {MARK} and {RUN_FILE}), found none; "
                 "start a run with: stillhouse search RUN_FILE --out DIR"
             )
         return RunDirectory(folder)
 
     def __enter__(self) -> RunDirectory:
-        self._lock = (self.folder / ".lock").open("wb")
         try:
+            self._lock = (self.folder / ".lock").open("wb")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
+        except BlockingIOError:
+            self._unlock()
             raise RunDirectoryError(
                 f"{self.folder}: another process is working on this run; wait for it to end"
             ) from None
+        except OSError as error:
+            raise RunDirectoryError(_unwritable(self.folder, error)) from error
         self._sweep()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._unlock()
+        if kind is not None and issubclass(kind, Exception) and self._replaced.is_dir():
+            shutil.rmtree(self.folder)
+            self._replaced.rename(self.folder)
+
+    def settled(self) -> None:
+        """The run is known to be possible: the one it replaced, if any, may go."""
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    @property
+    def _replaced(self) -> Path:
+        whole = self.folder.resolve()
+        return whole.with_name(f".{whole.name}-replaced")
+
+    def _unlock(self) -> None:
         if self._lock:
             self._lock.close()
 
@@ -101,20 +103,26 @@ class RunDirectory:
             else:
                 leftover.unlink(missing_ok=True)
 
+    def _make_room(self, overwrite: bool) -> None:
+        if not self.folder.exists() or (self.folder.is_dir() and not any(self.folder.iterdir())):
+            return
+        if not self.folder.is_dir() or not (self.folder / MARK).is_file():
+            raise RunDirectoryError(
+                f"{self.folder}: expected a new or empty folder, found something that is no run; "
+                "choose another with --out"
+            )
+        with self:
+            if not any(work.exists() for work in (self.ledger, self.artefacts, self.checkpoints)):
+                self.device.unlink(missing_ok=True)
+            elif overwrite:
+                shutil.rmtree(self._replaced, ignore_errors=True)
+                self.folder.rename(self._replaced)
+            else:
+                raise RunDirectoryError(
+                    f"{self.folder}: already holds a run; continue it with --resume {self.folder}"
+                    ", replace it with --overwrite, or choose another with --out"
+                )
 
-def _make_room(folder: Path, overwrite: bool) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not folder.is_dir() or not (folder / RUN_FILE).is_file():
-        raise RunDirectoryError(
-            f"{folder}: expected a new or empty folder, found something that is no run; "
-            "choose another with --out"
-        )
-    started = (folder / "ledger.jsonl").exists() or (folder / "artefacts").exists()
-    if started and not overwrite:
-        raise RunDirectoryError(
-            f"{folder}: already holds a run; continue it with --resume {folder}, replace it with "
-            "--overwrite, or choose another with --out"
-        )
-    with RunDirectory(folder):
-        shutil.rmtree(folder)
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"{folder}: cannot be written ({error.strerror}); choose another with --out"

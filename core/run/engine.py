@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import final
 
+from stillhouse.core.atomic import write_atomically
+from stillhouse.core.errors import TrainingError, UserError
 from stillhouse.core.evaluate import Progress
 from stillhouse.core.evaluate.artefacts import fingerprint
-from stillhouse.core.evaluate.evaluator import Evaluator
+from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.run.controls import control_networks
+from stillhouse.core.run.controls import Control, control_networks
 from stillhouse.core.run.costing import open_device, settle_costs
-from stillhouse.core.run.directory import RunDirectory, write_atomically
-from stillhouse.core.run.finalists import certify, recipe_facts
+from stillhouse.core.run.directory import RunDirectory
+from stillhouse.core.run.finalists import Finalist, certify, recipe_facts
 from stillhouse.core.run.ledger import Ledger
 from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.reporting import write_reports
-from stillhouse.core.run.searching import make_sampler, objectives, search
+from stillhouse.core.run.searching import make_study, objectives, search
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.run.teaching import initial_state, train_teacher
 from stillhouse.core.run.telling import Told, save_best, summarise
@@ -29,20 +32,31 @@ from stillhouse.core.run.telling import Told, save_best, summarise
 Clock = Callable[[], float]
 
 
-@dataclass
+@final
 class Stopwatch:
-    """Seconds each stage took, over all tries of a run."""
+    """Seconds each stage took, added up over all tries of a run and kept in its folder."""
 
-    clock: Clock
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self.seconds = _seconds_in(path)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        began = self.clock()
+        began = self._clock()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + self._clock() - began
+            write_atomically(self._path, json.dumps(self.seconds))
+
+
+def _seconds_in(path: Path) -> dict[str, float]:
+    """What earlier tries took; nothing that matters is lost with a damaged file."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        return {str(name): float(spent) for name, spent in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def execute(
@@ -58,12 +72,13 @@ def execute(
         LimitError: the limits cannot be met, before anything is trained.
         StillhouseError: what else the user can mend; everything finished so far is kept.
     """
-    watch = Stopwatch(clock)
+    watch = Stopwatch(directory.folder / "stages.json", clock)
     opened = open_run(plan, catalogue, directory, progress)
     wanted = objectives(opened)
     with watch.stage("costs"):
         device = open_device(opened)
         costing = settle_costs(opened, device)
+        directory.settled()
     with watch.stage("teacher"):
         teacher = train_teacher(opened)
         state = initial_state(opened, teacher)
@@ -71,16 +86,16 @@ def execute(
     with watch.stage("prepare"):
         _prepare(opened, evaluator)
     with watch.stage("search"):
-        sampler = make_sampler(opened, costing.costs, costing.feasible)
+        study = make_study(opened, costing.costs, costing.feasible)
         with Ledger(directory.ledger, _fingerprint(opened, costing.facts())) as ledger:
-            entries = search(opened, evaluator, sampler, costing.costs, ledger)
+            entries = search(opened, evaluator, study, ledger)
     exports = directory.folder / "exports"
     with watch.stage("finalists"):
         certified = certify(opened, evaluator, device, entries, costing.limits, wanted, exports)
     with watch.stage("controls"):
-        controls = control_networks(opened, evaluator, certified.passed[0])
-    told = Told(opened, device, costing, sampler, entries, teacher, certified, controls, exports)
-    summary = summarise(told, _stages(directory, watch.seconds))
+        controls, unfinished = _controls(opened, evaluator, certified.passed[0])
+    told = Told(opened, device, costing, entries, teacher, certified, controls, exports, unfinished)
+    summary = summarise(told, watch.seconds)
     save_best(told, summary)
     write_atomically(directory.summary, summary.to_json())
     write_reports(catalogue, summary, directory.folder)
@@ -93,7 +108,18 @@ def _prepare(opened: Opened, evaluator: Evaluator) -> None:
     """Have everything prepared that does not depend on the candidate, before the search."""
     space = opened.plan.space
     if all(opened.plan.artefacts(b.step) == 1 for b in opened.steps if b.step.info.prepares):
-        evaluator.realise(space.decode(space.corners()[0]), opened.plan.run.search.fidelity)
+        with suppress(CandidateError):
+            evaluator.realise(space.decode(space.corners()[0]), 0.0)
+
+
+def _controls(
+    opened: Opened, evaluator: Evaluator, found: Finalist
+) -> tuple[Sequence[Control], tuple[str, ...]]:
+    """The controls, or none and a note: a found model is not lost because a control diverged."""
+    try:
+        return control_networks(opened, evaluator, found), ()
+    except (TrainingError, UserError) as error:
+        return (), (f"the controls could not be trained: {error}",)
 
 
 def _fingerprint(opened: Opened, costs: Mapping[str, object]) -> str:
@@ -103,12 +129,3 @@ def _fingerprint(opened: Opened, costs: Mapping[str, object]) -> str:
         run.sampler.name, dict(run.sampler.fixed), run.batch, run.fidelity,
         run.maximize, run.minimize,
     )  # fmt: skip
-
-
-def _stages(directory: RunDirectory, seconds: Mapping[str, float]) -> dict[str, float]:
-    """Stage times; a resumed run keeps the longer of what each try spent."""
-    path = directory.folder / "stages.json"
-    before = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    merged = {name: max(spent, before.get(name, 0.0)) for name, spent in seconds.items()}
-    write_atomically(path, json.dumps(merged))
-    return merged

@@ -13,14 +13,15 @@ import numpy as np
 import torch
 
 from stillhouse.core.cost.limits import Limit
-from stillhouse.core.errors import LimitError
+from stillhouse.core.errors import LimitError, StillhouseError
 from stillhouse.core.evaluate import Artefact, Rebuild, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
-from stillhouse.core.evaluate.evaluator import Evaluator, predict
+from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator, predict
 from stillhouse.core.evaluate.skeletons import description, skeleton
 from stillhouse.core.measure import (
     DeviceFile,
     Exported,
+    ExportError,
     Measured,
     measured_artefacts,
     structure_key,
@@ -149,7 +150,9 @@ def certify(
     with opened.context.task_progress("finalists", wanted) as progress:
         while order and len(passed) < wanted:
             group, order = order[: wanted - len(passed)], order[wanted - len(passed) :]
-            for finalist in _measured_group(opened, evaluator, device, group, folder):
+            found, failed = _measured_group(opened, evaluator, device, group, folder)
+            dropped += failed
+            for finalist in found:
                 limit = broken(
                     limits, {**finalist.entry.costs, **measured_costs(finalist.measured)}
                 )
@@ -159,7 +162,7 @@ def certify(
                 else:
                     dropped.append(_miss(finalist, limit))
     if not passed:
-        raise LimitError(_none_passed(dropped))
+        raise _none_passed(entries, dropped)
     passed.sort(
         key=lambda f: (*_standing(f.validation, objectives), *_measured_standing(f), f.entry.key)
     )
@@ -176,16 +179,23 @@ def _measured_group(
     device: DeviceFile,
     entries: Sequence[Entry],
     folder: Path,
-) -> list[Finalist]:
-    students = [realised(opened, evaluator, entry) for entry in entries]
-    found = export_and_measure(opened, device, students, folder)
+) -> tuple[list[Finalist], list[dict[str, Any]]]:
+    """Finalists realised, exported and measured; and what is to be said of those that failed."""
+    ready: list[tuple[Entry, Student, Exported]] = []
+    failed = []
+    for entry in entries:
+        try:
+            student = realised(opened, evaluator, entry)
+            ready.append((entry, student, export(opened, student, folder)))
+        except (CandidateError, ExportError) as error:
+            failed.append({"configuration": entry.configuration, "error": str(error)})
+    numbers = measure_artefacts(opened, device, [(s, a) for _, s, a in ready])
     validation = opened.task.data.validation
     finalists = []
-    for entry, student, (artefact, numbers) in zip(entries, students, found, strict=True):
-        logits = predict(student, validation, "cpu")
-        values = dict(opened.task.score(logits, validation.targets))
-        finalists.append(Finalist(entry, student, values, artefact, numbers))
-    return finalists
+    for (entry, student, artefact), measured in zip(ready, numbers, strict=True):
+        values = dict(opened.task.score(predict(student, validation), validation.targets))
+        finalists.append(Finalist(entry, student, values, artefact, measured))
+    return finalists, failed
 
 
 def _miss(finalist: Finalist, limit: Limit) -> dict[str, Any]:
@@ -196,16 +206,24 @@ def _miss(finalist: Finalist, limit: Limit) -> dict[str, Any]:
         "relation": limit.relation,
         "bound": limit.bound,
         "measured": costs[limit.cost],
+        "predicted_ms": finalist.entry.costs["latency_ms"],
+        "measured_ms": finalist.measured.latency.latency_ms,
     }
 
 
-def _none_passed(dropped: Sequence[Mapping[str, Any]]) -> str:
-    nearest = min(dropped, key=lambda d: abs(d["measured"] / d["bound"] - 1))
-    return (
-        f"none of the {len(dropped)} best candidates meets the limits when measured; the nearest "
+def _none_passed(entries: Sequence[Entry], dropped: Sequence[Mapping[str, Any]]) -> StillhouseError:
+    missed = [d for d in dropped if "bound" in d]
+    if not missed:
+        errors = [e.error for e in entries if e.error] + [d["error"] for d in dropped]
+        return StillhouseError(
+            f"no candidate could be evaluated, of {len(entries)} tried; the first error: "
+            f"{errors[0] if errors else 'none was proposed'}"
+        )
+    nearest = min(missed, key=lambda d: abs(d["measured"] / d["bound"] - 1))
+    return LimitError(
+        f"none of the {len(missed)} best candidates meets the limits when measured; the nearest "
         f"has {nearest['cost']} {nearest['measured']:.4g} against {nearest['relation']} "
-        f"{nearest['bound']:.4g}. Relax the limit a little, or delete the device file to have "
-        "this machine measured again"
+        f"{nearest['bound']:.4g}. Relax the limit a little"
     )
 
 
@@ -218,31 +236,38 @@ def weights_key(student: Student) -> str:
     return digest.hexdigest()
 
 
-def export_and_measure(
-    opened: Opened, device: DeviceFile, students: Sequence[Student], folder: Path
-) -> list[tuple[Exported, Measured]]:
-    """Each student's artefact with its own weights, checked against torch, and its timing.
-
-    Timings are stored in the device file under the artefact's shape, so the same shape on the
-    same device has one number, in this run and the next.
-    """
+def export(opened: Opened, student: Student, folder: Path) -> Exported:
+    """A student's artefact with its own weights, its outputs compared with torch's."""
     folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"{weights_key(student)}{opened.target.suffix}"
     example = opened.task.example(batch_size(opened))
-    artefacts, keys = [], []
-    for student in students:
-        shape = description(student)
-        key = f"artefact-{structure_key(opened.family.name, shape)}"
-        place = folder / f"{weights_key(student)}{opened.target.suffix}"
-        artefacts.append(opened.target.export(student.module.cpu(), example, place))
-        keys.append(key)
+    return opened.target.export(student.module.cpu(), example, place)
+
+
+def measure_artefacts(
+    opened: Opened, device: DeviceFile, artefacts: Sequence[tuple[Student, Exported]]
+) -> list[Measured]:
+    """Timings of finished artefacts, in order.
+
+    They are stored in the device file under the artefact's shape, so the same shape on the same
+    device has one number, in this run and the next; the size is the file's own.
+    """
+    keys = [
+        f"artefact-{structure_key(opened.family.name, description(student))}"
+        for student, _ in artefacts
+    ]
+    files = [artefact for _, artefact in artefacts]
     numbers = measured_artefacts(
-        dict(zip(keys, artefacts, strict=True)),
+        dict(zip(keys, files, strict=True)),
         lambda described, generator: skeleton(described, generator, opened.catalogue),
         opened.target,
-        example,
+        opened.task.example(batch_size(opened)),
         device,
         repeats=opened.plan.run.target.repeats,
         family=opened.family.name,
         seed=opened.context.root_seed,
     )
-    return [(a, numbers[k]) for a, k in zip(artefacts, keys, strict=True)]
+    return [
+        numbers[key]._replace(size_bytes=file.size_bytes)
+        for key, file in zip(keys, files, strict=True)
+    ]

@@ -85,9 +85,13 @@ class Ledger:
 
     def _entry(self, line: bytes, number: int) -> Entry:
         try:
-            return Entry(**self._parse(line, number))
+            entry = Entry(**self._parse(line, number))
         except TypeError as error:
             raise self._damaged(number, str(error)) from None
+        tables = (entry.configuration, entry.costs, entry.values)
+        if not (isinstance(entry.key, str) and all(isinstance(t, dict) for t in tables)):
+            raise self._damaged(number, "a field has the wrong type")
+        return entry
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import torch
 
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Context, Method, ModelFamily, Progress, Task
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
 from stillhouse.core.evaluate.evaluator import BoundStep
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import Target
 from stillhouse.core.plan import Plan
-from stillhouse.core.plugin import Catalogue, Record
+from stillhouse.core.plugin import Catalogue, Record, declared
 from stillhouse.core.run.directory import RunDirectory
 
 
@@ -38,9 +39,15 @@ class Opened:
         """Identifies the initial state: data, teacher with its training, seed, precision."""
         run = self.plan.run
         return fingerprint(
-            self.task.data.sha256, dict(run.task.fixed), self.family.name, self.full,
+            self.task.data.sha256, self._task_settings(), self.family.name, self.full,
             asdict(run.teacher.training), run.search.seed, run.train.device, run.train.precision,
         )  # fmt: skip
+
+    def _task_settings(self) -> dict[str, Any]:
+        """The task's parameters but paths: what lies there is in the data's hash."""
+        use = self.plan.run.task
+        paths = {p.name for p in declared(self.catalogue.task(use.name).params) if p.kind == "path"}
+        return {name: value for name, value in use.fixed.items() if name not in paths}
 
 
 def open_run(
@@ -52,6 +59,7 @@ def open_run(
         DataError: the task's data cannot be used; UserError: a setting does not fit this machine.
     """
     run = plan.run
+    _check_device(run.train.device)
     torch.set_num_threads(run.train.threads or torch.get_num_threads())
     task = cast(Task, _built(catalogue, catalogue.task(run.task.name), run.task.fixed))
     model = catalogue.model(run.teacher.model.name)
@@ -82,6 +90,17 @@ def open_run(
     return Opened(
         plan, catalogue, directory, task, family, full, target, steps, context, store
     )  # fmt: skip
+
+
+def _check_device(name: str) -> None:
+    """Raise `UserError` for a device that torch does not know or this machine does not have."""
+    try:
+        torch.zeros(1, device=torch.device(name))
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"train.device: '{name}' cannot be used here ({str(error).splitlines()[0]}); "
+            "use cpu, or a device that torch finds on this machine"
+        ) from None
 
 
 def _built(catalogue: Catalogue, record: Record, fixed: Mapping[str, Any]) -> object:

@@ -12,6 +12,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from stillhouse.core.atomic import umask
 from stillhouse.core.evaluate import Student
 from stillhouse.core.evaluate.skeletons import description
 from stillhouse.core.run.loading import FORMAT
@@ -24,7 +25,7 @@ def save_model(
     card: str,
     extra: Mapping[str, Any],
 ) -> None:
-    """Write `model.onnx` (the measured artefact), weights, structure and card; whole or not at all.
+    """Write `model.onnx` (the measured artefact), weights, structure and card, then swap them in.
 
     `extra` is JSON-able and kept in `model.json` beside what loading needs: input and labels,
     policy, configuration, certificate.
@@ -40,9 +41,10 @@ def save_model(
     }
     (beside / "model.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     (beside / "README.md").write_text(card, "utf-8")
+    for path in (beside, *beside.iterdir()):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask())
     if folder.exists():
-        shutil.rmtree(folder)
-    beside.chmod(0o755)
+        folder.rename(Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent)) / "old")
     beside.replace(folder)
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stillhouse.core.cost.model import RecipeCosts
 from stillhouse.core.errors import ConfigError, nearest
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.run.ledger import Entry, Ledger
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.search.sampler import Codes, Objective, Problem, Sampler
+from stillhouse.core.search import Codes, Objective, Problem, Sampler, Study
 
 Clock = Callable[[], float]
 
@@ -24,18 +23,25 @@ def objectives(opened: Opened) -> tuple[Objective, ...]:
     search = opened.plan.run.search
     wanted = [Objective(name, True) for name in search.maximize]
     wanted += [Objective(name, False) for name in search.minimize]
-    known = [metric.name for metric in opened.task.metrics]
+    better = {metric.name: metric.better for metric in opened.task.metrics}
+    known = list(better)
     for objective in wanted:
         if objective.name not in known:
             raise ConfigError(
                 f"search: task '{opened.task.name}' does not measure '{objective.name}'"
                 f"{nearest(objective.name, known)} (it measures {', '.join(known)})"
             )
+        if objective.maximize != (better[objective.name] == "higher"):
+            way = "maximize" if better[objective.name] == "higher" else "minimize"
+            raise ConfigError(
+                f"search: of '{objective.name}' {better[objective.name]} is better; "
+                f"write {way}: {objective.name}"
+            )
     return tuple(wanted)
 
 
-def make_sampler(opened: Opened, costs: RecipeCosts, feasible: Codes) -> Sampler:
-    """The run's sampler on its problem, seeded from the run."""
+def make_study(opened: Opened, costs: RecipeCosts, feasible: Codes) -> Study:
+    """The run's sampler on its problem, seeded from the run and held to its contract."""
     use = opened.plan.run.search.sampler
     record = opened.catalogue.sampler(use.name)
     problem = Problem(
@@ -46,14 +52,13 @@ def make_sampler(opened: Opened, costs: RecipeCosts, feasible: Codes) -> Sampler
         feasible=feasible,
     )
     build = cast("Callable[[Any, Problem], Sampler]", opened.catalogue.resolve(record))
-    return build(record.params(**use.fixed), problem)
+    return Study(problem, build(record.params(**use.fixed), problem))
 
 
 def search(
     opened: Opened,
     evaluator: Evaluator,
-    sampler: Sampler,
-    costs: RecipeCosts,
+    study: Study,
     ledger: Ledger,
     clock: Clock = time.monotonic,
 ) -> Sequence[Entry]:
@@ -63,10 +68,10 @@ def search(
     an undisturbed run ends; nothing in the ledger is evaluated twice.
     """
     run, wanted = opened.plan.run.search, objectives(opened)
-    done = 0
+    costs, done = study.problem.costs, 0
     with opened.context.task_progress("search", run.evaluations) as progress:
         while done < run.evaluations:
-            codes = sampler.ask(min(run.batch, run.evaluations - done))
+            codes = study.ask(min(run.batch, run.evaluations - done))
             if not len(codes):
                 break
             keys, table = opened.plan.space.keys(codes), costs.table(codes)
@@ -82,7 +87,7 @@ def search(
                 done += 1
                 told[i] = [entry.values.get(o.name, np.nan) for o in wanted]
                 progress.advance(1, _best(ledger, wanted[0]))
-            sampler.tell(codes, cast("NDArray[np.float64]", told))
+            study.tell(codes, told)
     return ledger.entries
 
 

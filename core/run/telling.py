@@ -19,7 +19,8 @@ from stillhouse.core.run.costing import Costing, counted_structure, measured_cos
 from stillhouse.core.run.finalists import (
     Certified,
     counts,
-    export_and_measure,
+    export,
+    measure_artefacts,
 )
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
@@ -33,7 +34,6 @@ from stillhouse.core.run.summary import (
     RunSummary,
 )
 from stillhouse.core.search.front import on_front
-from stillhouse.core.search.sampler import Sampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,12 @@ class Told:
     opened: Opened
     device: DeviceFile
     costing: Costing
-    sampler: Sampler
     entries: Sequence[Entry]
     teacher: Student
     certified: Certified
     controls: Sequence[Control]
     exports: Path
+    notes: Sequence[str] = ()
 
 
 def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
@@ -105,10 +105,13 @@ def _rows(told: Told) -> list[ModelRow]:
     best = told.certified.passed[0]
     others = [("teacher", "teacher", told.teacher)]
     others += [(c.role, c.label, c.student) for c in told.controls]
-    found = export_and_measure(told.opened, told.device, [s for *_, s in others], told.exports)
+    students = [student for *_, student in others]
+    files = [export(told.opened, student, told.exports) for student in students]
+    pairs = list(zip(students, files, strict=True))
+    measured = measure_artefacts(told.opened, told.device, pairs)
     rows = [
         _row(told, role, label, student, artefact, numbers)
-        for (role, label, student), (artefact, numbers) in zip(others, found, strict=True)
+        for (role, label, student), artefact, numbers in zip(others, files, measured, strict=True)
     ]
     chosen = _row(told, "found", "found", best.student, best.artefact, best.measured)
     return [rows[0], chosen, *rows[1:]]
@@ -141,7 +144,7 @@ def _counted(told: Told, role: str, student: Student) -> Mapping[str, float]:
 
 def _score(told: Told, student: Student, name: Any) -> dict[str, float]:
     split = told.opened.task.data.split(name)
-    return dict(told.opened.task.score(predict(student, split, "cpu"), split.targets))
+    return dict(told.opened.task.score(predict(student, split), split.targets))
 
 
 def _evaluations(told: Told) -> list[Evaluation]:
@@ -165,15 +168,19 @@ def _front(told: Told) -> np.ndarray:
 
 
 def _finalist_pairs(told: Told) -> list[dict[str, Any]]:
-    return [
-        {
-            "predicted_ms": f.entry.costs["latency_ms"],
-            "measured_ms": f.measured.latency.latency_ms,
-            "label": f"finalist {i}",
-            "held_out": True,
-        }
+    """Every finalist that was measured, those dropped included."""
+    pairs = [
+        (f.entry.costs["latency_ms"], f.measured.latency.latency_ms, f"finalist {i}")
         for i, f in enumerate(told.certified.passed, 1)
-        if "latency_ms" in f.entry.costs
+    ]
+    pairs += [
+        (d["predicted_ms"], d["measured_ms"], "dropped finalist")
+        for d in told.certified.dropped
+        if "measured_ms" in d
+    ]
+    return [
+        {"predicted_ms": predicted, "measured_ms": measured, "label": label, "held_out": True}
+        for predicted, measured, label in pairs
     ]
 
 
@@ -215,7 +222,7 @@ def _versions() -> dict[str, str]:
 
 
 def _notes(told: Told) -> list[str]:
-    notes = []
+    notes = list(told.notes)
     asked = told.opened.plan.run.search.evaluations
     if len(told.entries) < asked:
         notes.append(f"the feasible part of the space held {len(told.entries)} of {asked} wanted")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.plugin import Params
 from stillhouse.core.report import render
-from stillhouse.core.run.directory import write_atomically
 from stillhouse.core.run.summary import RunSummary
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import onnx
 import onnxruntime
 from onnx import version_converter
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.plugins.targets.attention import fuse_attention
 from stillhouse.plugins.targets.layout import drop_identities
 
@@ -39,14 +39,7 @@ def tidied(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 def write(model: onnx.ModelProto, path: Path) -> None:
     """Write the file at once or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(model.SerializeToString(deterministic=True))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_atomically(path, model.SerializeToString(deterministic=True))
 
 
 def _unshared(model: onnx.ModelProto) -> onnx.ModelProto:

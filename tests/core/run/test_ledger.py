@@ -55,7 +55,16 @@ def test_another_runs_ledger_is_refused(tmp_path: Path) -> None:
         Ledger(path, "other")
 
 
-@pytest.mark.parametrize("line", [b"{]", b"[]", b'{"number": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{]",
+        b"[]",
+        b'{"number": 1}',
+        b'{"number": 0, "key": "k", "configuration": {}, "costs": {}, "values": 0, "seconds": 1}',
+        b"\xff\xfe",
+    ],
+)
 def test_a_damaged_line_in_the_middle_is_named_by_its_number(tmp_path: Path, line: bytes) -> None:
     path = written(tmp_path / "ledger.jsonl", 2)
     lines = path.read_bytes().splitlines()
