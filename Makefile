@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/spoken-digits
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lint types imports tests install install-dev links benchmarks clean
+.PHONY: demo test test-slow lint types imports tests links clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stillhouse search examples/spoken_digits.yaml --out $(OUT) --overwrite
