@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench(untouched_global_generator: None) -> Bench:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
 
@@ -66,8 +67,8 @@ def bench() -> Bench:
     return Bench(context, State({"teacher": teacher}, data))
 
 
-@pytest.fixture(autouse=True)
-def untouched_global_generator() -> Any:
+@pytest.fixture
+def untouched_global_generator() -> Iterator[None]:
     """No method may move torch's global generator."""
     before = torch.get_rng_state()
     yield
