@@ -56,8 +56,7 @@ def searched(sampler: Sampler, problem: Problem, truth: Truth, count: int, batch
         cpu += time.process_time() - began
         feasible += int(met.sum())
         found += np.where(met, values, 0.0).tolist()
-    # Only some samplers have a second way to a candidate, and count how often they took it.
-    fallbacks = getattr(sampler, "fallbacks", None)
+    fallbacks = sampler.fallbacks
     done = len(found)
     return Searched(np.maximum.accumulate(found), 1e3 * cpu / done, feasible / done, fallbacks)
 

@@ -28,6 +28,7 @@ from stillhouse.core.run.searching import make_study, objectives, search
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.run.teaching import initial_state, train_teacher
 from stillhouse.core.run.telling import Told, save_best, summarise
+from stillhouse.core.search import Study
 
 Clock = Callable[[], float]
 
@@ -94,7 +95,8 @@ def execute(
         certified = certify(opened, evaluator, device, entries, costing.limits, wanted, exports)
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
-    told = Told(opened, device, costing, entries, teacher, certified, controls, exports, unfinished)
+    notes = (*_sampler_notes(opened, study), *unfinished)
+    told = Told(opened, device, costing, entries, teacher, certified, controls, exports, notes)
     summary = summarise(told, watch.seconds)
     save_best(told, summary)
     write_atomically(directory.summary, summary.to_json())
@@ -110,6 +112,16 @@ def _prepare(opened: Opened, evaluator: Evaluator) -> None:
     if all(opened.plan.artefacts(b.step) == 1 for b in opened.steps if b.step.info.prepares):
         with suppress(CandidateError):
             evaluator.realise(space.decode(space.corners()[0]), 0.0)
+
+
+def _sampler_notes(opened: Opened, study: Study) -> tuple[str, ...]:
+    if not study.fallbacks:
+        return ()
+    name = opened.plan.run.search.sampler.name
+    return (
+        f"{study.fallbacks} of {len(study.trials)} candidates were drawn at random within the "
+        f"limits: sampler '{name}' proposed none that meets them in its tries",
+    )
 
 
 def _controls(

@@ -61,6 +61,9 @@ class Sampler(ABC):
     a pure function of its problem and of what it was told.
     """
 
+    fallbacks: int = 0
+    """Candidates drawn at random because the sampler's own proposals broke the limits."""
+
     @abstractmethod
     def ask(self, count: int) -> Codes:
         """Up to `count` new, distinct candidates that meet the limits and were not told before.

@@ -77,6 +77,11 @@ class Study:
         self._record(codes, keys, values)
         self._sampler.tell(codes, values)
 
+    @property
+    def fallbacks(self) -> int:
+        """How many candidates the sampler had to draw at random; see `Sampler.fallbacks`."""
+        return self._sampler.fallbacks
+
     def front(self) -> list[Trial]:
         """The trials that no other dominates, in the order they were told."""
         shape = (len(self.trials), len(self.problem.objectives))

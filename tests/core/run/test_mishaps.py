@@ -84,6 +84,13 @@ def test_a_diverging_control_costs_the_control_and_not_the_model(
     assert (tmp_path / "run" / "best" / "model.onnx").exists()
 
 
+def test_candidates_that_the_sampler_did_not_find_are_told(searched: Run) -> None:
+    summary = searched(
+        "search.sampler={optuna-random: {tries: 1}}", "baselines=false", "search.finalists=1"
+    )
+    assert any("drawn at random within the limits" in note for note in summary.notes)
+
+
 def test_an_overwritten_run_survives_a_new_one_that_cannot_be(
     searched: Run, project: Path, tmp_path: Path
 ) -> None:
