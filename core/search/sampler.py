@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,8 +77,3 @@ class Sampler(ABC):
 
         A failed evaluation is told as NaN and never proposed again.
         """
-
-
-def plain(value: Any) -> Any:
-    """A NumPy scalar or array as plain Python for JSON."""
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
