@@ -82,7 +82,7 @@ class Bench:
                 shapes,
                 self.family.build,
                 self.target,
-                self.family.example(self.full, 1),
+                torch.zeros(1, *self.full["input_shape"]),
                 DeviceFile.open(Path(folder) / "device.json", self.target.identity()),
                 progress,
                 repeats,
