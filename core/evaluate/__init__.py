@@ -18,8 +18,8 @@ from stillhouse.core.evaluate.state import Rebuild as Rebuild
 from stillhouse.core.evaluate.state import State as State
 from stillhouse.core.evaluate.state import Student as Student
 from stillhouse.core.evaluate.task import Classification as Classification
-from stillhouse.core.evaluate.task import Metric as Metric
 from stillhouse.core.evaluate.task import Task as Task
 from stillhouse.core.evaluate.teacher import ModuleTeacher as ModuleTeacher
 from stillhouse.core.evaluate.teacher import Observation as Observation
 from stillhouse.core.evaluate.teacher import Teacher as Teacher
+from stillhouse.core.plugin.metrics import Metric as Metric

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from stillhouse.core.evaluate.data import TaskData
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A quality by name, with its direction."""
-
-    name: str
-    better: Literal["higher", "lower"]
+from stillhouse.core.plugin.metrics import CLASSIFICATION, Metric
 
 
 class Task(ABC):
@@ -61,7 +53,7 @@ class Classification(Task):
     standardised features (time masking of SpecAugment, Park et al. 2019, section 2).
     """
 
-    metrics = (Metric("accuracy", "higher"), Metric("log_loss", "lower"))
+    metrics = CLASSIFICATION
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 from stillhouse.core.config.records import PluginUse, SearchRange
 from stillhouse.core.config.runfile import RunFile
 from stillhouse.core.errors import PlanError
+from stillhouse.core.plan.objectives import check_objectives
 from stillhouse.core.plan.order import ordered
 from stillhouse.core.plugin import Catalogue, MethodInfo, declared
 from stillhouse.core.space import Choice, Dimension, Integer, Real, Space
@@ -64,9 +65,13 @@ def make_plan(run: RunFile, catalogue: Catalogue) -> Plan:
     """Resolve names, order the methods, gather the search space.
 
     Raises:
+        ConfigError: the task does not measure an objective.
         PlanError: the recipe cannot be ordered, a gene and a parameter of one method share a
             name, or a space belongs to another model family than the teacher's.
     """
+    metrics = catalogue.task(run.task.name).metrics
+    if metrics:
+        check_objectives(run.search, run.task.name, metrics)
     uses = {use.name: use for use in run.recipe}
     infos = ordered([catalogue.method(use.name) for use in run.recipe])
     steps = tuple(_step(info, uses[info.name], run, catalogue) for info in infos)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import Params
 
 API = 1
@@ -53,9 +54,14 @@ class ModelInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskInfo(Record):
-    """A task: `build(params)` returns a `core.evaluate.Task`."""
+    """A task: `build(params)` returns a `core.evaluate.Task`.
+
+    `metrics` are what it measures, so that a run file's objectives are checked without its code;
+    left empty, they are checked when the task is built.
+    """
 
     licence: str = ""
+    metrics: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from stillhouse.core.cost.model import RecipeCosts
-from stillhouse.core.errors import ConfigError, nearest
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
+from stillhouse.core.plan.objectives import check_objectives
 from stillhouse.core.run.ledger import Entry, Ledger
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.search import Codes, Objective, Problem, Sampler, Study
@@ -21,23 +21,11 @@ Clock = Callable[[], float]
 def objectives(opened: Opened) -> tuple[Objective, ...]:
     """The run's objectives, checked against what the task measures."""
     search = opened.plan.run.search
-    wanted = [Objective(name, True) for name in search.maximize]
-    wanted += [Objective(name, False) for name in search.minimize]
-    better = {metric.name: metric.better for metric in opened.task.metrics}
-    known = list(better)
-    for objective in wanted:
-        if objective.name not in known:
-            raise ConfigError(
-                f"search: task '{opened.task.name}' does not measure '{objective.name}'"
-                f"{nearest(objective.name, known)} (it measures {', '.join(known)})"
-            )
-        if objective.maximize != (better[objective.name] == "higher"):
-            way = "maximize" if better[objective.name] == "higher" else "minimize"
-            raise ConfigError(
-                f"search: of '{objective.name}' {better[objective.name]} is better; "
-                f"write {way}: {objective.name}"
-            )
-    return tuple(wanted)
+    check_objectives(search, opened.task.name, opened.task.metrics)
+    return (
+        *(Objective(name, True) for name in search.maximize),
+        *(Objective(name, False) for name in search.minimize),
+    )
 
 
 def make_study(opened: Opened, costs: RecipeCosts, feasible: Codes) -> Study:

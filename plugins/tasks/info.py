@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stillhouse.core.plugin import Params, TaskInfo, hookimpl, param
+from stillhouse.core.plugin import CLASSIFICATION, Params, TaskInfo, hookimpl, param
 
 SPLIT_SEED_HELP = "which of the possible splits is drawn"
 SHIFT_HELP = "training views move by up to this many frames"
@@ -89,6 +89,7 @@ def stillhouse_tasks() -> Iterator[TaskInfo]:
         name="spoken-digits",
         summary="3,000 spoken digits as MFCC frames, supplied with the package",
         build="stillhouse.plugins.tasks.spoken_digits:build",
+        metrics=CLASSIFICATION,
         params=SpokenDigitsParams,
         licence="CC BY-SA 4.0 (data)",
     )
@@ -96,12 +97,14 @@ def stillhouse_tasks() -> Iterator[TaskInfo]:
         name="npz",
         summary="your own labelled sequences from one .npz file",
         build="stillhouse.plugins.tasks.npz:build",
+        metrics=CLASSIFICATION,
         params=NpzParams,
     )
     yield TaskInfo(
         name="audio-folder",
         summary="your own recordings, one folder a class, as MFCC or log-mel frames",
         build="stillhouse.plugins.tasks.audio_folder:build",
+        metrics=CLASSIFICATION,
         params=AudioFolderParams,
         extra="speech",
     )

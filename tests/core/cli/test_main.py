@@ -41,6 +41,9 @@ def heavy_after(*arguments: str) -> str:
         ["plugins", "show", "supernet"],
         ["schema"],
         ["plan", "examples/spoken_digits.yaml"],
+        ["search", "pyproject.toml"],
+        ["search", "examples/spoken_digits.yaml", "--set", "search.maximize=acuracy"],
+        ["search", "examples/spoken_digits.yaml", "--set", "recipe.supernt.epochs=5"],
     ],
     ids=" ".join,
 )
