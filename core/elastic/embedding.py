@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self, final
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,6 +40,7 @@ class ElasticEmbedding(nn.Module):
         return functional.embedding(indices, self.table())
 
     def extract(self) -> nn.Embedding:
-        plain = nn.Embedding(self.weight.shape[0], self.width, device="meta")
+        table = torch.empty(self.weight.shape[0], self.width, device="meta")
+        plain = nn.Embedding.from_pretrained(table, freeze=False)
         plain.weight = copied(self.table())
         return plain

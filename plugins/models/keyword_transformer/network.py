@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 
 from stillhouse.core.elastic import FeedForward, SelfAttention
@@ -86,10 +87,13 @@ def skeleton(structure: Mapping[str, Any]) -> KeywordTransformer:
     """The network of a structure on the meta device: every shape, no weights."""
     frames, features = structure["input_shape"]
     width = structure["width"]
+    # Given its weight, a table is not initialised: on the meta device that would import
+    # torch._dynamo, two seconds of every process that builds or loads a network.
+    positions = torch.empty(frames, width, device="meta")
     return KeywordTransformer(
         structure,
         nn.Linear(features, width, device="meta"),
-        nn.Embedding(frames, width, device="meta"),
+        nn.Embedding.from_pretrained(positions, freeze=False),
         [_block(structure, layer) for layer in range(structure["depth"])],
         nn.LayerNorm(width, device="meta"),
         nn.Linear(width, structure["outputs"], device="meta"),
