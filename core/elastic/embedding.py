@@ -40,7 +40,8 @@ class ElasticEmbedding(nn.Module):
         return functional.embedding(indices, self.table())
 
     def extract(self) -> nn.Embedding:
-        table = torch.empty(self.weight.shape[0], self.width, device="meta")
-        plain = nn.Embedding.from_pretrained(table, freeze=False)
+        entries = self.weight.shape[0]
+        table = torch.empty(entries, self.width, device="meta")
+        plain = nn.Embedding(entries, self.width, _weight=table)
         plain.weight = copied(self.table())
         return plain

@@ -93,7 +93,7 @@ def skeleton(structure: Mapping[str, Any]) -> KeywordTransformer:
     return KeywordTransformer(
         structure,
         nn.Linear(features, width, device="meta"),
-        nn.Embedding.from_pretrained(positions, freeze=False),
+        nn.Embedding(frames, width, _weight=positions),
         [_block(structure, layer) for layer in range(structure["depth"])],
         nn.LayerNorm(width, device="meta"),
         nn.Linear(width, structure["outputs"], device="meta"),
