@@ -44,13 +44,20 @@ class Costs(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What a sampler is built with. `feasible` is a few known feasible codes (may be empty)."""
+    """What a sampler is built with.
+
+    `feasible` is a few known feasible codes (may be empty). `outcomes` names the limits on values
+    that only an evaluation tells (a limit on a known cost is the business of `costs`). `budget` is
+    how many evaluations are planned, None when that is open.
+    """
 
     space: Space
     costs: Costs
     objectives: Sequence[Objective]
     seed: int
     feasible: Codes
+    outcomes: Sequence[str] = ()
+    budget: int | None = None
 
 
 class Sampler(ABC):
@@ -63,6 +70,9 @@ class Sampler(ABC):
     fallbacks: int = 0
     """Candidates drawn at random because the sampler's own proposals broke the limits."""
 
+    notes: Sequence[str] = ()
+    """What a report should say about the choices that the sampler made by itself."""
+
     @abstractmethod
     def ask(self, count: int) -> Codes:
         """Up to `count` new, distinct candidates that meet the limits and were not told before.
@@ -72,8 +82,12 @@ class Sampler(ABC):
         """
 
     @abstractmethod
-    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+    def tell(
+        self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
+    ) -> None:
         """Results, (candidates, objectives) in the objectives' order and own direction.
 
-        A failed evaluation is told as NaN and never proposed again.
+        `excess` (candidates, outcomes) says by how much each limit on a measured value is broken:
+        0 or less where it is met; None when the problem has no outcomes. A failed evaluation is
+        told as NaN and never proposed again.
         """

@@ -40,7 +40,9 @@ class Evolution(Sampler):
             out = np.concatenate([out, self._draws.draw(count - len(out))])
         return out
 
-    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+    def tell(
+        self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
+    ) -> None:
         self._draws.mark(codes)
         sound = np.isfinite(values).all(axis=1)
         self._codes = np.concatenate([self._codes, codes[sound]])

@@ -84,7 +84,9 @@ class OptunaSampler(Sampler):
             rows.append(row)
         return np.array(rows).reshape(len(rows), self._problem.space.width)
 
-    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+    def tell(
+        self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
+    ) -> None:
         self._draws.mark(codes)
         with _quiet():
             for mark, row, result in zip(fingerprints(codes), codes, values, strict=True):

@@ -22,5 +22,7 @@ class Random(Sampler):
     def ask(self, count: int) -> Codes:
         return self._draws.draw(count)
 
-    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+    def tell(
+        self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
+    ) -> None:
         self._draws.mark(codes)

@@ -34,7 +34,9 @@ class Scripted(Sampler):
         out, self.rows = self.rows[:count], self.rows[count:]
         return out
 
-    def tell(self, codes: Codes, values: NDArray[np.float64]) -> None:
+    def tell(
+        self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
+    ) -> None:
         self.told += values.tolist()
 
 
