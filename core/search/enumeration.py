@@ -38,12 +38,12 @@ def _genes(space: Space) -> Iterator[tuple[int, Codes]]:
         starts[name] = at
         at += dimension.columns * _layers(dimension, known)
     for name in sorted(known, key=lambda name: _level(name, known)):
-        values = _values(known[name])
+        values = gene_values(known[name])
         for layer in range(_layers(known[name], known)):
             yield starts[name] + layer * values.shape[1], values
 
 
-def _values(dimension: Dimension) -> Codes:
+def gene_values(dimension: Dimension) -> Codes:
     if isinstance(dimension, Taps):
         return np.array(list(combinations(range(dimension.total), dimension.count)), dtype=float)
     return np.arange(dimension.cardinality or 0, dtype=np.float64)[:, None]

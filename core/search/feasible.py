@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from stillhouse.core.search.enumeration import enumerated
 from stillhouse.core.search.sampler import Codes, Costs
-from stillhouse.core.space import Space
+from stillhouse.core.search.seen import Seen
+from stillhouse.core.space import Space, hashing
+from stillhouse.core.space.hashing import Marks
 
 _BLOCK: Final = 1024
 _BLOCKS: Final = 6
@@ -19,9 +21,12 @@ _STEPS: Final = 6
 _KNOWN: Final = 4096
 
 
-def fingerprints(codes: Codes) -> list[bytes]:
-    """One hashable mark a candidate, equal for equal canonical codes (reals to nine decimals)."""
-    return [row.tobytes() for row in np.round(codes, 9) + 0.0]
+def fingerprints(codes: Codes) -> Marks:
+    """One mark a candidate, (n,), equal for equal canonical codes (reals to nine decimals).
+
+    The same as `Space.marks`.
+    """
+    return hashing.rounded(codes)
 
 
 def meets_limits(costs: Costs, codes: Codes) -> NDArray[np.bool_]:
@@ -43,8 +48,8 @@ class FeasibleDraws:
     """
 
     def __init__(self, space: Space, costs: Costs, seeds: Codes, rng: np.random.Generator) -> None:
-        self.seen: set[bytes] = set()
-        """Fingerprints of the candidates that will not be drawn any more."""
+        self.seen = Seen()
+        """Marks of the candidates that will not be drawn any more."""
         self._space = space
         self._costs = costs
         self._rng = rng
@@ -53,9 +58,16 @@ class FeasibleDraws:
         self._sampling = True
         self._whole: bool | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether the space is enumerated, so that `pool` draws from all that is left."""
+        if self._whole is None:
+            self._enumerate()
+        return bool(self._whole)
+
     def mark(self, codes: Codes) -> None:
         """Never draw these candidates again."""
-        self.seen.update(fingerprints(codes))
+        self.seen.add(self._space.marks(codes))
 
     def draw(self, count: int) -> Codes:
         """Up to `count` new candidates, (n, width), marked as seen."""
@@ -73,11 +85,7 @@ class FeasibleDraws:
 
     def unseen(self, codes: Codes) -> Codes:
         """The distinct candidates among `codes` that were not seen, in their order."""
-        marks: dict[bytes, int] = {}
-        for i, mark in enumerate(fingerprints(codes)):
-            if mark not in self.seen:
-                marks.setdefault(mark, i)
-        return codes[list(marks.values())]
+        return codes[self.seen.new(self._space.marks(codes))]
 
     def new(self, codes: Codes) -> Codes:
         """The distinct candidates among `codes` that meet the limits and were not seen."""

@@ -47,21 +47,45 @@ def crowding(values: Values, rank: NDArray[np.int64]) -> NDArray[np.float64]:
     Source: Deb et al. 2002, section III-B. Distances are scaled by the range within the rank.
     """
     out = np.zeros(len(values))
-    sound = np.isfinite(values).all(axis=1)
-    for level in np.unique(rank[sound]):
-        members = np.flatnonzero(sound & (rank == level))
-        out[members] = sum(_gaps(values[members, j]) for j in range(values.shape[1]))
+    sound = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if len(sound):
+        out[sound] = sum(_gaps(values[sound, j], rank[sound]) for j in range(values.shape[1]))
     return out
 
 
-def _gaps(column: Values) -> Values:
-    order = np.argsort(column, kind="stable")
-    spread = column[order[-1]] - column[order[0]]
-    gaps = np.full(len(column), np.inf)
-    if len(column) > 2:
-        inner = column[order[2:]] - column[order[:-2]]
-        gaps[order[1:-1]] = inner / spread if spread > 0 else 0.0
+def _gaps(column: Values, rank: NDArray[np.int64]) -> Values:
+    """Distance between the neighbours of each value within its rank, all ranks at once."""
+    order = np.lexsort((column, rank))
+    sorted_values, level = column[order], rank[order]
+    new = np.concatenate([[True], level[1:] != level[:-1]])
+    last = np.concatenate([new[1:], [True]])
+    firsts, lasts = np.flatnonzero(new), np.flatnonzero(last)
+    spread = np.repeat(sorted_values[lasts] - sorted_values[firsts], lasts - firsts + 1)
+    ahead, behind = np.roll(sorted_values, -1), np.roll(sorted_values, 1)
+    inner = np.divide(ahead - behind, spread, out=np.zeros(len(column)), where=spread > 0)
+    gaps = np.empty(len(column))
+    gaps[order] = np.where(new | last, np.inf, inner)
     return gaps
+
+
+def best_first(
+    values: Values, maximize: Sequence[bool], violation: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
+    """Places of the rows from the best to the worst, (candidates,).
+
+    Rows that break no limit come first, by rank and then by crowding (one objective: by value);
+    those with a positive `violation` (candidates,) follow, the smallest first, whatever their
+    values; failed rows are last. Source: Deb, "An efficient constraint handling method for genetic
+    algorithms", 2000, and Deb et al. 2002, section VI-A.
+    """
+    sound = np.isfinite(values).all(axis=1)
+    over = np.zeros(len(values)) if violation is None else np.maximum(violation, 0.0)
+    over = np.where(sound, over, np.inf)
+    compared = np.where((over == 0)[:, None], values, np.nan)
+    if values.shape[1] == 1:
+        return np.lexsort((_minimal(compared, maximize)[:, 0], over))
+    rank = ranks(compared, maximize)
+    return np.lexsort((-crowding(compared, rank), rank, over))
 
 
 def hypervolume(values: Values, reference: Sequence[float], maximize: Sequence[bool]) -> float:

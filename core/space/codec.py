@@ -124,20 +124,3 @@ def values(block: Block, codes: Codes) -> NDArray[Any]:
     found = block.dimension.values(view)
     found[inactive] = None if found.dtype == object else np.nan
     return found if block.dimension.per is not None else found[:, 0]
-
-
-def features(block: Block, codes: Codes) -> Codes:
-    """Scaled genes, 0 where inactive, and for genes that can be inactive a flag: (n, f)."""
-    view = block.view(codes)
-    active = view[..., :1] >= 0
-    scaled = np.where(active, block.dimension.scaled(view), 0.0)
-    optional = np.flatnonzero(_optional(block))
-    parts = [scaled.reshape(len(codes), -1), active[:, optional, 0].astype(np.float64)]
-    return np.concatenate(parts, axis=1)
-
-
-def _optional(block: Block) -> NDArray[np.bool_]:
-    always = np.zeros(block.layers, dtype=np.bool_)
-    if block.parent is None:
-        return always
-    return ~(always | block.table[:-1].all(0))

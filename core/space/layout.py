@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from stillhouse.core.errors import ConfigError, nearest
 from stillhouse.core.space.dimension import Codes, Dimension
+from stillhouse.core.space.encoding import Encoding, encoding
+from stillhouse.core.space.genes import Genes, side_by_side
 from stillhouse.core.space.indexed import Indexed
 
 Flags = NDArray[np.bool_]
@@ -75,6 +78,16 @@ class Layout:
     def width(self) -> int:
         """Columns of a row of codes."""
         return len(self.limits.upper)
+
+    @cached_property
+    def genes(self) -> Genes:
+        """All genes side by side."""
+        return side_by_side(self.blocks, self.order)
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """How codes become features."""
+        return encoding(self)
 
     def count(self) -> int:
         """Canonical configurations; a continuum counts once."""

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.space import codec, variation
+from stillhouse.core.space import codec, encoding, hashing, variation
 from stillhouse.core.space.dimension import Codes, Dimension
 from stillhouse.core.space.layout import Layout, arrange
 
@@ -77,8 +77,7 @@ class Space:
         continuum is drawn evenly on its scale (simplex: Dirichlet(1)), and so is an integer with
         `log` that nothing depends on.
         """
-        empty = np.full((count, self.width), -1.0)
-        return variation.settle(self._layout, empty, variation.randomly(self._layout, rng))
+        return variation.sample(self._layout, count, rng)
 
     def canonical(self, codes: Codes) -> Codes:
         """A copy with every inactive column -1.
@@ -91,10 +90,15 @@ class Space:
     def unique(self, codes: Codes) -> Codes:
         """Canonical codes without repeats, in order of first appearance."""
         settled = self.canonical(codes)
-        if self.width == 0:
-            return settled[:1]
-        rows = settled.view(np.dtype((np.void, settled.itemsize * self.width)))[:, 0]
-        return settled[np.sort(np.unique(rows, return_index=True)[1])]
+        first = np.unique(hashing.exact(settled), return_index=True)[1]
+        return settled[np.sort(first)]
+
+    def marks(self, codes: Codes) -> hashing.Marks:
+        """A 64-bit hash of each canonical row, (n,), equal where rows agree to nine decimals.
+
+        Two different rows share a mark with a chance of 2^-64. The same in every process.
+        """
+        return hashing.rounded(codes)
 
     def keys(self, codes: Codes) -> list[str]:
         """16 hexadecimal digits for each candidate, the same for any order of dimensions."""
@@ -136,8 +140,18 @@ class Space:
         Text choices are one-hot, ordered values scaled by rank; inactive genes are 0 and a flag
         tells for each gene that can be inactive. Genes with one value have no feature.
         """
-        parts = [codec.features(block, codes) for block in self._layout.blocks]
-        return np.concatenate([np.empty((len(codes), 0)), *parts], axis=1)
+        return self._layout.encoding(codes, np.float64)
+
+    def encoding32(self, codes: Codes) -> NDArray[np.float32]:
+        """`encoding` in single precision, for models that predict very many candidates."""
+        return self._layout.encoding(codes, np.float32)
+
+    def feature_origins(self) -> NDArray[np.int64]:
+        """Where each column of `encoding` comes from, (features, 3).
+
+        The number of its dimension, the layer, and its place within the gene (-1 for a flag).
+        """
+        return encoding.origins(self._layout)
 
     def corners(self) -> Codes:
         """The smallest, middle and largest configuration (every gene first, middle, last)."""
@@ -156,10 +170,17 @@ class Space:
         if codes.ndim != 2 or codes.shape[1] != self.width:
             raise ValueError(f"expected codes (n, {self.width}), got {codes.shape}")
         codes = np.ascontiguousarray(codes, dtype=np.float64)
+        if not len(codes) or not self.width or self._valid(codes):
+            return codes
         limits = self._layout.limits
         valid = (codes >= -1) & (codes <= limits.upper)
         valid &= limits.continuous | (np.floor(codes) == codes)
-        if not valid.all():
-            row, column = np.argwhere(~valid)[0]
-            raise ValueError(f"code {codes[row, column]} in column {column} is out of range")
-        return codes
+        row, column = np.argwhere(~valid)[0]
+        raise ValueError(f"code {codes[row, column]} in column {column} is out of range")
+
+    def _valid(self, codes: Codes) -> bool:
+        limits = self._layout.limits
+        if not (codes.min() >= -1 and (codes.max(axis=0) <= limits.upper).all()):
+            return False
+        whole = np.floor(codes) == codes
+        return bool(whole.all() or (whole | limits.continuous).all())

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillhouse.core.space.dimension import Codes
+from stillhouse.core.space.genes import Genes
+from stillhouse.core.space.indexed import Indexed
 from stillhouse.core.space.layout import Flags, Layout
 
 Fill = Callable[[int, Codes], Codes]
@@ -24,7 +27,8 @@ def activity(layout: Layout, codes: Codes, at: int) -> Flags:
 def settle(layout: Layout, codes: Codes, fill: Fill) -> Codes:
     """A canonical copy: inactive genes become -1, active genes without a value come from `fill`."""
     out = codes + 0.0  # a copy without negative zeros
-    for at in layout.order:
+    lacking = ((out < 0) & layout.genes.always).any()
+    for at in layout.order if lacking else layout.genes.dependent:
         view, active = layout.blocks[at].view(out), activity(layout, out, at)
         view[~active] = -1.0
         need = active & (view[..., 0] < 0)
@@ -81,32 +85,116 @@ def at_corners(layout: Layout) -> Fill:
     return fill
 
 
+def sample(layout: Layout, count: int, rng: np.random.Generator) -> Codes:
+    """Candidates drawn evenly over all configurations, (count, width)."""
+    genes = layout.genes
+    values = genes.count[genes.gene]
+    drawn = np.where(genes.plain, np.floor(rng.random((count, layout.width)) * values), -1.0)
+    return settle(layout, np.minimum(drawn, layout.limits.upper), randomly(layout, rng))
+
+
 def mutate(layout: Layout, codes: Codes, rate: float, rng: np.random.Generator) -> Codes:
     """Change each active gene with probability `rate`; newly active genes are drawn."""
     out = codes + 0.0
-    for block in layout.blocks:
-        view = block.view(out)
-        chosen = (rng.random(view.shape[:2]) < rate) & (view[..., 0] >= 0)
-        view[chosen] = block.dimension.mutated(view[chosen], rng)
-    return settle(layout, out, randomly(layout, rng))
+    genes = layout.genes
+    rows, chosen = np.divmod(_hits(len(out) * len(genes.start), rate, rng), len(genes.start))
+    active = out[rows, genes.start[chosen]] >= 0
+    rows, chosen = rows[active], chosen[active]
+    several = genes.count[chosen] > 1
+    _change_indices(genes, out, rows[several], chosen[several], rng)
+    vectors = genes.count[chosen] == 0
+    if vectors.any():
+        _change_vectors(layout, out, rows[vectors], chosen[vectors], rng)
+    return settle(layout, out, randomly(layout, rng)) if genes.dependent else out
+
+
+def _hits(total: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Which of `total` independent trials of probability `rate` succeed, increasing.
+
+    Drawn by the gaps between them, so that the price is that of the successes.
+    """
+    if not total or rate <= 0:
+        return np.empty(0, np.int64)
+    expected = total * min(rate, 1.0)
+    found, last = [], -1
+    with np.errstate(divide="ignore"):
+        mean_gap = -1.0 / np.log1p(-min(rate, 1.0))
+    while last < total:
+        gaps = rng.standard_exponential(int(expected + 6 * expected**0.5) + 16) * mean_gap
+        found.append(last + np.cumsum(1 + np.minimum(gaps, total).astype(np.int64)))
+        last = int(found[-1][-1])
+    hits = np.concatenate(found)
+    return hits[: np.searchsorted(hits, total)]
+
+
+def _change_indices(
+    genes: Genes,
+    out: Codes,
+    rows: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> None:
+    """Another value in place; half of the time a neighbouring one, where values have an order."""
+    at = (rows, genes.start[chosen])
+    old, count = out[at], genes.count[chosen]
+    other = old + 1 + np.floor(rng.random(len(old)) * (count - 1))
+    other = np.where(other >= count, other - count, other)
+    coin = rng.random(len(old))
+    step = np.where(coin < 0.25, old - 1, old + 1)
+    step = np.where((step < 0) | (step >= count), 2 * old - step, step)
+    out[at] = np.where(genes.ordered[chosen] & (coin < 0.5), step, other)
+
+
+def _change_vectors(
+    layout: Layout,
+    out: Codes,
+    rows: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> None:
+    """Genes that are no index, in place, dimension by dimension."""
+    start, of_block = layout.genes.start[chosen], layout.genes.block[chosen]
+    for number in np.unique(of_block):
+        dimension, here = layout.blocks[number].dimension, of_block == number
+        at = rows[here][:, None], start[here][:, None] + np.arange(dimension.columns)
+        out[at] = dimension.mutated(out[at], rng)
 
 
 def crossover(layout: Layout, a: Codes, b: Codes, rng: np.random.Generator) -> Codes:
     """Take each gene from either parent; one that only the other parent has comes from there."""
-    out = a + 0.0
-    for block in layout.blocks:
-        view, other = block.view(out), block.view(b)
-        second = rng.random(view.shape[:2]) < 0.5
+    genes = layout.genes
+    second = _coins(len(a), len(genes.start), rng)
+    second = second if genes.single else second[:, genes.gene]
+    if genes.dependent:
         # A gene inactive in the chosen parent may be active in the child: it has the other's value.
-        second = np.where(second, other[..., 0] >= 0, view[..., 0] < 0)
-        view[second] = other[second]
-    return settle(layout, out, refusing(layout))
+        second = (second & (b >= 0)) | (a < 0)
+    mixed = _blended(a, b, second)
+    return settle(layout, mixed, refusing(layout)) if genes.dependent else mixed
+
+
+def _coins(rows: int, columns: int, rng: np.random.Generator) -> Flags:
+    """Fair coins, (rows, columns)."""
+    bits = np.unpackbits(np.frombuffer(rng.bytes((rows * columns + 7) // 8), np.uint8))
+    return bits[: rows * columns].reshape(rows, columns).view(np.bool_)
+
+
+def _blended(a: Codes, b: Codes, second: Flags) -> Codes:
+    """`b` where `second`, else `a`; without branches, four times as fast as `np.where`."""
+    first, mask = a.view(np.uint64), np.negative(second.astype(np.uint64))
+    mask &= first ^ b.view(np.uint64)
+    mask ^= first
+    return mask.view(np.float64)
 
 
 def neighbours(layout: Layout, row: Codes) -> Codes:
     """Every configuration one step away in one discrete gene, (m, width), without repeats."""
-    found = [np.empty((0, layout.width))]
+    column, value = _index_steps(layout.genes, row)
+    moved = np.repeat(row[None], len(column), axis=0)
+    moved[np.arange(len(column)), column] = value
+    found = [moved]
     for block in layout.blocks:
+        if isinstance(block.dimension, Indexed):
+            continue
         genes = block.view(row[None])[0]
         for layer in np.flatnonzero(genes[:, 0] >= 0):
             steps = block.dimension.steps(genes[layer])
@@ -114,3 +202,21 @@ def neighbours(layout: Layout, row: Codes) -> Codes:
             block.view(moved)[:, layer] = steps
             found.append(moved)
     return settle(layout, np.concatenate(found), nearby(layout))
+
+
+def _index_steps(genes: Genes, row: Codes) -> tuple[NDArray[np.int64], Codes]:
+    """Columns and new values of all steps of genes with an index, (steps,) each."""
+    active = row[genes.start] >= 0
+    ordered = genes.start[active & genes.ordered]
+    both = np.concatenate([ordered, ordered])
+    near = row[both] + np.repeat([-1.0, 1.0], len(ordered))
+    inside = (near >= 0) & (near < np.tile(genes.count[active & genes.ordered], 2))
+    others = np.flatnonzero(active & ~genes.ordered & (genes.count > 0))
+    each = genes.count[others].astype(np.int64)
+    column = np.repeat(genes.start[others], each)
+    value = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
+    other = value != row[column]
+    return (
+        np.concatenate([both[inside], column[other]]),
+        np.concatenate([near[inside], value[other].astype(np.float64)]),
+    )

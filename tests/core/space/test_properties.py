@@ -90,6 +90,39 @@ def test_encodings_are_finite_and_scaled(space: Space, seed: int) -> None:
     assert ((features >= 0) & (features <= 1)).all()
 
 
+@settings(max_examples=60, deadline=None)
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_encodings_are_the_scaled_genes_and_flags_of_each_dimension(
+    space: Space, seed: int
+) -> None:
+    codes = space.sample(10, np.random.default_rng(seed))
+    parts = [np.empty((10, 0))]
+    for block in space._layout.blocks:
+        view = block.view(codes)
+        active = view[..., :1] >= 0
+        scaled = np.where(active, block.dimension.scaled(view), 0.0)
+        parts.append(scaled.reshape(10, block.layers * block.dimension.features))
+        if block.parent is not None:
+            sometimes = ~np.broadcast_to(block.table[:-1].all(0), block.layers)
+            parts.append(active[:, sometimes, 0].astype(float))
+    expected = np.concatenate(parts, axis=1)
+    np.testing.assert_allclose(space.encoding(codes), expected, atol=1e-15)
+    np.testing.assert_allclose(space.encoding32(codes), expected, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spaces(), st.integers(0, 2**32 - 1))
+def test_no_candidates_are_no_trouble(space: Space, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    none = space.sample(0, rng)
+    for made in (space.canonical(none), space.unique(none), space.mutate(none, 0.5, rng)):
+        assert made.shape == (0, space.width)
+    assert space.crossover(none, none, rng).shape == (0, space.width)
+    assert space.encoding(none).shape == (0, space.encoding(space.corners()).shape[1])
+    assert space.marks(none).shape == (0,)
+    assert space.keys(none) == []
+
+
 @settings(max_examples=40, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_neighbours_differ_from_the_row_and_from_each_other(space: Space, seed: int) -> None:
