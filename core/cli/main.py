@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("search", "plan", "init", "plugins", "schema", "report")
+COMMANDS = ("search", "plan", "init", "plugins", "schema", "report", "export")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
 from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core.jsonlines import Appending, LinesFile
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished evaluation. `values` is empty when it failed, with the reason in `error`."""
+    """One finished evaluation. `values` is empty when it failed, with the reason in `error`.
+
+    `fidelity` is None, and absent from the file, where the run has only one.
+    """
 
     number: int
     key: str
@@ -25,6 +27,7 @@ class Entry:
     values: Mapping[str, float]
     seconds: float
     error: str = ""
+    fidelity: float | None = None
 
 
 @final
@@ -39,21 +42,23 @@ class Ledger:
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path = path
         self.entries: list[Entry] = []
-        if path.exists() and path.stat().st_size:
-            self._recover(fingerprint)
-        self._file = path.open("ab")
-        if not self._file.tell():
-            self._write({"format": FORMAT, "fingerprint": fingerprint})
+        self._lines = Appending(_file(path))
+        try:
+            self._open(fingerprint)
+        except BaseException:
+            self.close()
+            raise
         self.by_key = {entry.key: entry for entry in self.entries}
 
     def append(self, entry: Entry) -> None:
         """Write one evaluation through to the disk."""
-        self._write(entry.__dict__)
+        absent = ("fidelity",) if entry.fidelity is None else ()
+        self._lines.append({k: v for k, v in entry.__dict__.items() if k not in absent})
         self.entries.append(entry)
         self.by_key[entry.key] = entry
 
     def close(self) -> None:
-        self._file.close()
+        self._lines.close()
 
     def __enter__(self) -> Self:
         return self
@@ -61,49 +66,49 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _recover(self, fingerprint: str) -> None:
-        text = self.path.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
-            os.truncate(self.path, whole)
-        lines = text[:whole].splitlines()
-        if not lines:
+    def _open(self, fingerprint: str) -> None:
+        if not self._lines.records:
+            self._lines.append({"format": FORMAT, "fingerprint": fingerprint})
             return
-        header = self._parse(lines[0], 1)
+        header = self._lines.records[0]
         if header.get("format") != FORMAT or header.get("fingerprint") != fingerprint:
             raise RunDirectoryError(
                 f"{self.path}: expected the ledger of this run (fingerprint {fingerprint}), got "
                 f"{header.get('fingerprint')}; the run file or the data changed since it was "
                 "started: search into another directory with --out"
             )
-        self.entries = [self._entry(line, i) for i, line in enumerate(lines[1:], 2)]
+        self.entries = _entries(_file(self.path), self._lines.records)
 
-    def _entry(self, line: bytes, number: int) -> Entry:
-        try:
-            entry = Entry(**self._parse(line, number))
-        except TypeError as error:
-            raise self._damaged(number, str(error)) from None
-        tables = (entry.configuration, entry.costs, entry.values)
-        if not (isinstance(entry.key, str) and all(isinstance(t, dict) for t in tables)):
-            raise self._damaged(number, "a field has the wrong type")
-        return entry
 
-    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
-        try:
-            parsed = json.loads(line)
-        except ValueError as error:
-            raise self._damaged(number, str(error)) from None
-        if not isinstance(parsed, dict):
-            raise self._damaged(number, f"expected an object, got {type(parsed).__name__}")
-        return parsed
+def read_entries(path: Path) -> list[Entry]:
+    """What a run's ledger holds, whatever its fingerprint; a torn last line is left out.
 
-    def _damaged(self, number: int, fact: str) -> RunDirectoryError:
-        return RunDirectoryError(
-            f"{self.path}:{number}: damaged line ({fact}); restore the file from a copy, or "
-            "search into another directory with --out"
-        )
+    Writes nothing, so the run may be going on. Raises RunDirectoryError when the file is missing,
+    damaged, or of another format.
+    """
+    where = _file(path)
+    records = where.read()
+    if records and records[0].get("format") != FORMAT:
+        found = records[0].get("format")
+        raise where.refusal(f"expected a ledger of format {FORMAT}, got {found}")
+    return _entries(where, records)
+
+
+def _file(path: Path) -> LinesFile:
+    mend = "restore the file from a copy, or search into another directory with --out"
+    return LinesFile(path, RunDirectoryError, mend)
+
+
+def _entries(where: LinesFile, records: list[dict[str, Any]]) -> list[Entry]:
+    return [_entry(where, number, record) for number, record in enumerate(records[1:], 2)]
+
+
+def _entry(where: LinesFile, number: int, record: Mapping[str, Any]) -> Entry:
+    try:
+        entry = Entry(**record)
+    except TypeError as error:
+        raise where.damaged(number, str(error)) from None
+    tables = (entry.configuration, entry.costs, entry.values)
+    if not (isinstance(entry.key, str) and all(isinstance(t, dict) for t in tables)):
+        raise where.damaged(number, "a field has the wrong type")
+    return entry

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.cost.limits import Limit
 from stillhouse.core.space import Space
 
 Codes = NDArray[np.float64]
@@ -32,6 +33,12 @@ class Costs(ABC):
 
     limited: Sequence[str] = ()
     """Names, as in `table`, of the costs that carry a limit, the most important first."""
+
+    limits: Sequence[Limit] = ()
+    """The limits that `violation` judges by, where they can be stated as limits on costs."""
+
+    apart: Codes | None = None
+    """Candidates (n, width) whose costs were measured: no rule that the others follow holds."""
 
     @abstractmethod
     def table(self, codes: Codes) -> Mapping[str, NDArray[np.float64]]:

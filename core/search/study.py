@@ -38,24 +38,33 @@ class Trial:
         return not self.failed and all(over <= 0 for over in self.excess)
 
 
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """What is known of a candidate before it is evaluated."""
+
+    key: str
+    costs: Mapping[str, float]
+
+
 @final
 class Study:
     """Drives a sampler and holds it to its contract.
 
-    `ledger`, when given, is called with each trial before `tell` returns. Nothing is repeated:
-    a candidate that was asked before is refused, whether or not it has been told.
+    `ledger`, when given, is called with the trials of each `tell` before it returns. Nothing is
+    repeated: a candidate that was asked before is refused, whether or not it has been told.
     """
 
     def __init__(
         self,
         problem: Problem,
         sampler: Sampler,
-        ledger: Callable[[Trial], None] | None = None,
+        ledger: Callable[[Sequence[Trial]], None] | None = None,
     ) -> None:
         self.problem = problem
         self.trials: list[Trial] = []
         self._sampler = sampler
         self._ledger = ledger
+        self._known: dict[bytes, Candidate] = {}
         self._asked: set[str] = set()
         self._told: set[str] = set()
 
@@ -66,8 +75,20 @@ class Study:
         """
         codes = self._sampler.ask(count)
         self._check(codes, count)
-        self._asked.update(self.problem.space.keys(codes))
+        self._asked.update(candidate.key for candidate in self.candidates(codes))
         return codes
+
+    def candidates(self, codes: Codes) -> list[Candidate]:
+        """Key and known costs of each row; computed once from its first ask until it is told."""
+        rows = [row.tobytes() for row in codes]
+        fresh = [i for i, row in enumerate(rows) if row not in self._known]
+        if fresh:
+            keys = self.problem.space.keys(codes[fresh])
+            table = {name: c.tolist() for name, c in self.problem.costs.table(codes[fresh]).items()}
+            for at, (i, key) in enumerate(zip(fresh, keys, strict=True)):
+                costs = {name: float(column[at]) for name, column in table.items()}
+                self._known[rows[i]] = Candidate(key, costs)
+        return [self._known[row] for row in rows]
 
     def tell(
         self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
@@ -78,14 +99,16 @@ class Study:
         Candidates that were never asked may be told too, each once. Raises ValueError for a wrong
         shape or a candidate that was told before.
         """
-        space, outcomes = self.problem.space, len(self.problem.outcomes)
+        outcomes = len(self.problem.outcomes)
         values = _shaped("values", values, (len(codes), len(self.problem.objectives)))
         if excess is not None or outcomes:
             excess = _shaped("excess", excess, (len(codes), outcomes))
-        keys = space.keys(codes)
-        if len(set(keys)) < len(keys) or self._told.intersection(keys):
+        codes = np.array(codes, dtype=np.float64, ndmin=2)
+        known = self.candidates(codes)
+        keys = {candidate.key for candidate in known}
+        if len(keys) < len(known) or not self._told.isdisjoint(keys):
             raise ValueError("a candidate was told twice")
-        self._record(codes, keys, values, excess)
+        self._record(codes, known, values, excess)
         self._sampler.tell(codes, values, excess)
 
     @property
@@ -124,20 +147,22 @@ class Study:
     def _record(
         self,
         codes: Codes,
-        keys: list[str],
+        known: Sequence[Candidate],
         values: NDArray[np.float64],
         excess: NDArray[np.float64] | None,
     ) -> None:
-        table = self.problem.costs.table(codes)
-        for i, key in enumerate(keys):
-            costs = {name: float(column[i]) for name, column in table.items()}
-            row = tuple(map(float, values[i]))
-            over = () if excess is None else tuple(map(float, excess[i]))
-            trial = Trial(len(self.trials), key, codes[i].copy(), row, costs, over)
-            if self._ledger is not None:
-                self._ledger(trial)
-            self.trials.append(trial)
-            self._told.add(key)
+        overs = [()] * len(known) if excess is None else map(tuple, excess.tolist())
+        facts = zip(known, codes, map(tuple, values.tolist()), overs, strict=True)
+        trials = [
+            Trial(number, candidate.key, row, value, candidate.costs, over)
+            for number, (candidate, row, value, over) in enumerate(facts, len(self.trials))
+        ]
+        if self._ledger is not None:
+            self._ledger(trials)
+        self.trials += trials
+        self._told.update(trial.key for trial in trials)
+        for row in codes:
+            self._known.pop(row.tobytes(), None)
 
     def _check(self, codes: Codes, count: int) -> None:
         space = self.problem.space
@@ -153,8 +178,10 @@ class Study:
             raise self._broken("a candidate's codes are not canonical")
         if (self.problem.costs.violation(codes) > 0).any():
             raise self._broken("a candidate breaks a limit")
-        keys = space.keys(codes)
-        if len(set(keys)) < len(keys) or (self._asked | self._told).intersection(keys):
+        keys = {candidate.key for candidate in self.candidates(codes)}
+        if len(keys) < len(codes) or not (
+            self._asked.isdisjoint(keys) and self._told.isdisjoint(keys)
+        ):
             raise self._broken("a candidate was proposed before")
 
     def _broken(self, fact: str) -> PluginError:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.core.search import crowding, hypervolume, on_front, ranks
+from stillhouse.core.search import best_first, crowding, hypervolume, on_front, ranks
 
 NAN = float("nan")
 
@@ -77,3 +77,31 @@ def test_nothing_evaluated_has_no_volume_and_no_front() -> None:
     assert hypervolume(np.empty((0, 2)), [0, 0], [True, True]) == 0.0
     assert on_front(np.empty((0, 2)), [True, True]).tolist() == []
     assert hypervolume(np.array([[NAN, 1.0]]), [0, 0], [True, True]) == 0.0
+
+
+def test_crowding_is_reckoned_within_each_rank() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 9, size=(60, 2)).astype(float)
+    rank = ranks(values, [False, False])
+    for level in np.unique(rank):
+        alone = values[rank == level]
+        inside = crowding(values, rank)[rank == level]
+        np.testing.assert_array_equal(inside, crowding(alone, np.zeros(len(alone), np.int64)))
+
+
+def test_one_objective_is_ordered_by_value_and_failures_come_last() -> None:
+    values = np.array([[3.0], [NAN], [1.0], [2.0]])
+    assert best_first(values, [False]).tolist() == [2, 3, 0, 1]
+    assert best_first(values, [True]).tolist() == [0, 3, 2, 1]
+
+
+def test_violation_is_never_traded_for_quality() -> None:
+    values = np.array([[9.0, 9.0], [0.0, 0.0], [5.0, 5.0], [1.0, NAN], [0.1, 0.1]])
+    violation = np.array([0.0, 0.2, -1.0, 0.0, 0.1])
+    assert best_first(values, [False, False], violation).tolist() == [2, 0, 4, 1, 3]
+    assert best_first(values[:, :1], [False], violation).tolist() == [3, 2, 0, 4, 1]
+
+
+def test_of_one_rank_the_lonely_come_first() -> None:
+    values = np.array([[1.0, 9.0], [0.0, 10.0], [10.0, 0.0], [2.0, 8.0]])
+    assert best_first(values, [False, False]).tolist() == [1, 2, 3, 0]

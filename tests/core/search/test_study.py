@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -134,13 +134,13 @@ def test_values_of_the_wrong_shape_are_refused() -> None:
 
 def test_the_ledger_hears_of_a_trial_before_the_sampler_does() -> None:
     sampler = Scripted((3, 0), (4, 0))
-    heard: list[tuple[int, int]] = []
+    heard: list[tuple[list[int], int]] = []
 
-    def ledger(trial: Trial) -> None:
-        heard.append((trial.number, len(sampler.told)))
+    def ledger(trials: Sequence[Trial]) -> None:
+        heard.append(([trial.number for trial in trials], len(sampler.told)))
 
     problem = Problem(SPACE, WidthCosts(), (Objective("accuracy", True),), 0, np.empty((0, 2)))
     searched = Study(problem, sampler, ledger)
     searched.tell(searched.ask(2), np.array([[0.5], [0.6]]))
-    assert heard == [(0, 0), (1, 0)]
+    assert heard == [([0, 1], 0)]
     assert len(sampler.told) == 2

@@ -1,0 +1,185 @@
+"""The best picks of one option of each unit, proven to be the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import floor
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.search.halves import MOST_STATES, Half, Joined, halves, join
+from stillhouse.core.search.lagrangian import Options, Relaxed, Whole
+
+GAP: Final = 1e-9
+"""A value is proven to be the least when a bound is as near, relative to it."""
+
+Accept = Callable[[Whole], NDArray[np.bool_]]
+"""Which picks (n, units) really meet the limits, (n,): sums here are right up to rounding."""
+
+_KEPT: Final = 8
+_HUNTS: Final = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """Picks (n, units), the least first, with their sums (n,).
+
+    No other pick sums to less than `bound`; it is infinite when there is no other.
+    """
+
+    option: Whole
+    value: NDArray[np.float64]
+    bound: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the first pick is the least there is, or proven that there is none."""
+        if not len(self.value):
+            return bool(np.isinf(self.bound))
+        least = float(self.value[0])
+        return least - self.bound <= GAP * max(abs(least), abs(self.bound))
+
+
+def least(
+    relaxed: Relaxed, cutoff: float, accept: Accept, most: int = MOST_STATES
+) -> Picks:
+    """The accepted pick of the least sum among those of at most `cutoff`, as one row or none."""
+    found = _none(relaxed)
+    bound = relaxed.bound
+    for level in _levels(relaxed, cutoff, most, merge=True):
+        found = _accepted(relaxed, level, accept, 1)
+        bound = max(bound, level.bound)
+        if len(found.value) and found.value[0] <= bound + GAP * abs(bound):
+            break
+    return Picks(found.option, found.value, min([bound, *found.value.tolist()]))
+
+
+def ranked(
+    relaxed: Relaxed, count: int, cutoff: float, accept: Accept, most: int = MOST_STATES
+) -> Picks:
+    """The `count` accepted picks of the least sums, in order; fewer when there are no more.
+
+    The first picks, up to a sum of `bound`, are proven to be the least; those after it are good.
+    """
+    found, bound = _none(relaxed), relaxed.bound
+    for level in _levels(relaxed, cutoff, most, merge=False, keep=count + _KEPT):
+        found = _accepted(relaxed, level, accept, count)
+        bound = max(bound, level.bound)
+        if len(found.value) >= count and found.value[-1] <= bound + GAP * abs(bound):
+            break
+    return Picks(found.option, found.value, bound)
+
+
+def _none(relaxed: Relaxed) -> Picks:
+    return Picks(np.empty((0, len(relaxed.first)), np.int64), np.empty(0), relaxed.bound)
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """Picks that were found within a reach; all picks that sum to less than `bound` are there."""
+
+    left: Half
+    right: Half
+    joined: Joined
+    bound: float
+
+
+def _levels(
+    relaxed: Relaxed, cutoff: float, most: int, merge: bool, keep: int = _KEPT
+) -> Iterator[_Level]:
+    """Ever wider reaches, until nothing lies beyond or the halves grow too many."""
+    end = min(cutoff - relaxed.bound, _everything(relaxed))
+    step = _step(relaxed.options)
+    reach, complete = min(_first_reach(relaxed), end), -np.inf
+    for size in (most >> 6, most >> 3, most):
+        capped = False
+        while not capped:
+            left, right = halves(relaxed, reach, merge, size)
+            for widening in range(_HUNTS):
+                wide = min(end, reach * 1.5**widening)
+                joined = join(relaxed, left, right, wide, keep)
+                if joined.exhausted:
+                    complete = max(complete, min(left.complete, right.complete, wide))
+                bound = _raised(relaxed, complete, step, cutoff, complete >= end)
+                yield _Level(left, right, joined, bound)
+                if complete >= end:
+                    return
+                if not joined.exhausted or len(joined.added) or wide >= end:
+                    break
+            capped = min(left.complete, right.complete) < reach or not joined.exhausted
+            if not capped:
+                found = joined.added[0] if len(joined.added) else np.inf
+                reach = min(end, reach * 1.5, float(found) if found > reach else np.inf)
+
+
+def _first_reach(relaxed: Relaxed) -> float:
+    """Room for some sixteen changes."""
+    changes = np.delete(relaxed.reduced, relaxed.first)
+    changes = np.sort(changes[changes > 0])
+    return float(changes[min(16, len(changes) - 1)]) if len(changes) else 0.0
+
+
+def _everything(relaxed: Relaxed) -> float:
+    """A reach beyond which there is no pick that meets the limits."""
+    options = relaxed.options
+    changes, least, most = 0.0, np.zeros(len(options.low)), np.zeros(len(options.low))
+    if len(options.value):
+        starts = options.starts
+        changes = float(np.maximum.reduceat(relaxed.reduced, starts).sum())
+        least = np.minimum.reduceat(options.use, starts).sum(axis=0)
+        most = np.maximum.reduceat(options.use, starts).sum(axis=0)
+    hard = np.isinf(options.price)
+    lowest = np.where(hard, np.maximum(least, options.low), least)
+    highest = np.where(hard, np.minimum(most, options.high), most)
+    dearest = np.where(hard, 0.0, options.price)
+    ends = [
+        (relaxed.over, options.high - lowest),
+        (relaxed.under, highest - options.low),
+        (dearest, highest - options.high),
+        (dearest, options.low - lowest),
+    ]
+    surplus = sum(
+        float((slope[slope > 0] * np.maximum(room[slope > 0], 0.0)).sum()) for slope, room in ends
+    )
+    return (changes + surplus) * (1 + GAP) + GAP * abs(relaxed.bound)
+
+
+def _step(options: Options) -> float:
+    """The step between any two sums, 0 where none is known."""
+    if np.isfinite(options.price).any():
+        return 0.0
+    for parts in (1.0, 2.0, 10.0, 100.0, 1000.0):
+        scaled = options.value * parts
+        whole = np.rint(scaled)
+        if np.abs(scaled).max(initial=0.0) < 2**40 and np.allclose(scaled, whole, 1e-12, 1e-9):
+            differences = np.diff(whole.astype(np.int64))[np.diff(options.unit) == 0]
+            return float(np.gcd.reduce(differences)) / parts if len(differences) else 0.0
+    return 0.0
+
+
+def _raised(
+    relaxed: Relaxed, complete: float, step: float, cutoff: float, finished: bool
+) -> float:
+    """What picks that were not found sum to at the least."""
+    if finished:
+        return cutoff if relaxed.bound + complete >= cutoff else np.inf
+    bound = relaxed.bound + max(complete, 0.0)
+    if step <= 0.0 or complete < 0.0:
+        return bound
+    origin = relaxed.options.constant + float(relaxed.options.value[relaxed.first].sum())
+    return origin + step * (floor((bound - origin) / step + 1e-6) + 1)
+
+
+def _accepted(relaxed: Relaxed, level: _Level, accept: Accept, count: int) -> Picks:
+    """The first `count` accepted picks of a level."""
+    joined = level.joined
+    picks = np.repeat(relaxed.first[None], len(joined.added), axis=0)
+    units = relaxed.options.unit
+    for row, (a, b) in enumerate(zip(joined.left.tolist(), joined.right.tolist(), strict=True)):
+        for option in (*level.left.changes(a), *level.right.changes(b)):
+            picks[row, units[option]] = option
+    good = np.flatnonzero(accept(picks))[:count] if len(picks) else np.empty(0, np.int64)
+    return Picks(picks[good], relaxed.bound + joined.added[good], relaxed.bound)
