@@ -7,7 +7,15 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.search import Codes, FeasibleDraws, Problem, Sampler, crowding, ranks
+from stillhouse.core.search import (
+    Codes,
+    FeasibleDraws,
+    Problem,
+    Sampler,
+    best_first,
+    meets_limits,
+    repaired,
+)
 from stillhouse.plugins.samplers.design import first_design, use_of_limits
 from stillhouse.plugins.samplers.info import EvolutionParams
 from stillhouse.plugins.samplers.screening import screened
@@ -15,11 +23,12 @@ from stillhouse.plugins.samplers.screening import screened
 
 @final
 class Evolution(Sampler):
-    """Non-dominated sorting, tournaments, crossover and mutation; costs filter, a model screens.
+    """Non-dominated sorting, tournaments, crossover and mutation; costs repair, a model screens.
 
     With one objective, equal quality is decided by the cheaper candidate. Source of the ranking:
-    Deb et al., NSGA-II, 2002; children are bred in surplus, and only those that meet the limits
-    compete, by the surrogate's optimistic estimate, for being evaluated.
+    Deb et al., NSGA-II, 2002: a candidate that breaks a limit on a measured value comes after all
+    that break none, whatever its quality. Children are bred in surplus, those that break a known
+    limit are repaired, and they compete, by the surrogate's optimistic estimate, for evaluation.
     """
 
     def __init__(self, params: EvolutionParams, problem: Problem) -> None:
@@ -30,6 +39,7 @@ class Evolution(Sampler):
         self._signs = np.array([objective.sign for objective in problem.objectives])
         self._codes = np.empty((0, problem.space.width))
         self._values = np.empty((0, len(problem.objectives)))
+        self._violation = np.empty(0)
         self._design: Codes | None = None
 
     def ask(self, count: int) -> Codes:
@@ -44,9 +54,12 @@ class Evolution(Sampler):
         self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
     ) -> None:
         self._draws.mark(codes)
-        sound = np.isfinite(values).all(axis=1)
+        over = np.zeros((len(codes), 0)) if excess is None else excess
+        sound = np.isfinite(values).all(axis=1) & np.isfinite(over).all(axis=1)
         self._codes = np.concatenate([self._codes, codes[sound]])
         self._values = np.concatenate([self._values, values[sound] * self._signs])
+        broken = np.maximum(over[sound], 0.0).sum(axis=1)
+        self._violation = np.concatenate([self._violation, broken])
 
     def _from_design(self, count: int) -> Codes:
         if self._design is None:
@@ -57,27 +70,47 @@ class Evolution(Sampler):
         return out
 
     def _children(self, count: int) -> Codes:
-        bred = self._draws.new(self._bred(count * self._params.oversample))
+        bred = self._bred(count * self._params.oversample)
         if self._params.surrogate:
-            chosen = screened(self._problem, self._codes, self._values, bred, count, self._rng)
+            known = penalised(self._values, self._violation)
+            chosen = screened(self._problem, self._codes, known, bred, count, self._rng)
         else:
             chosen = np.arange(min(count, len(bred)))
         self._draws.mark(bred[chosen])
         return bred[chosen]
 
     def _bred(self, count: int) -> Codes:
-        """Children of parents picked by binary tournaments, (count, width)."""
-        space, rng = self._problem.space, self._rng
+        """New children within the limits, of parents picked by tournaments, (up to count, width)."""
+        space, costs, rng = self._problem.space, self._problem.costs, self._rng
         parents = self._codes[self._order()[: self._params.population]]
         picks = rng.integers(len(parents), size=(2, 2, count)).min(axis=0)
         first, second = parents[picks[0]], parents[picks[1]]
         crossed = rng.random(count)[:, None] < self._params.crossover
-        mixed = np.where(crossed, space.crossover(first, second, rng), first)
-        return space.mutate(mixed, self._params.mutation, rng)
+        children = np.where(crossed, space.crossover(first, second, rng), first)
+        children = space.mutate(children, self._params.mutation, rng)
+        broken = ~meets_limits(costs, children)
+        children[broken] = repaired(space, costs, children[broken], first[broken], rng)
+        # A foreign result may break a known limit, and so may what was repaired towards it.
+        return self._draws.new(children)
 
     def _order(self) -> NDArray[np.int64]:
         """Told candidates from the best to the worst."""
-        rank = ranks(self._values, [False] * len(self._signs))
         if len(self._signs) > 1:
-            return np.lexsort((-crowding(self._values, rank), rank))
-        return np.lexsort((use_of_limits(self._problem, self._codes), rank))
+            return best_first(self._values, [False] * len(self._signs), self._violation)
+        quality = np.where(self._violation > 0, 0.0, self._values[:, 0])
+        return np.lexsort((use_of_limits(self._problem, self._codes), quality, self._violation))
+
+
+def penalised(values: NDArray[np.float64], violation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values (n, objectives, minimised) with those that break a limit behind all that break none.
+
+    They become the worst value within the limits plus the violation (n,) in units of its range.
+    Source: Deb, "An efficient constraint handling method for genetic algorithms", 2000, equation 4.
+    """
+    broken = violation > 0
+    if not broken.any():
+        return values
+    met = values[~broken] if (~broken).any() else np.zeros((1, values.shape[1]))
+    span = np.ptp(met, axis=0)
+    behind = met.max(axis=0) + np.where(span > 0, span, 1.0) * violation[:, None]
+    return np.where(broken[:, None], behind, values)

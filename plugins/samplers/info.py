@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from stillhouse.core.plugin import Params, SamplerInfo, hookimpl, param
 
@@ -30,6 +31,14 @@ class EvolutionParams(Params):
     )
 
 
+class SurrogateParams(Params):
+    """Settings of the surrogate sampler."""
+
+    initial: int = param(
+        16, low=2, high=10_000, searchable=False, help="first candidates, spread over the costs"
+    )
+
+
 class OptunaParams(Params):
     """Settings shared by Optuna's samplers."""
 
@@ -44,6 +53,39 @@ class TpeParams(OptunaParams):
     startup: int = param(
         10, low=1, high=10_000, searchable=False, help="random candidates before the model"
     )
+    multivariate: bool = param(
+        True, searchable=False, help="model the genes together rather than one by one"
+    )
+
+
+class GpParams(Params):
+    """Settings of Optuna's Gaussian process; each proposal costs tenths of a second."""
+
+    startup: int = param(
+        10, low=1, high=10_000, searchable=False, help="random candidates before the model"
+    )
+    tries: int = param(
+        1, low=1, high=10_000, searchable=False, help="proposals for each candidate evaluated"
+    )
+
+
+class CmaesParams(OptunaParams):
+    """Settings of Optuna's CMA-ES."""
+
+    population: int = param(
+        0, low=0, high=10_000, searchable=False, help="candidates in a generation; 0: by the width"
+    )
+
+
+class QmcParams(OptunaParams):
+    """Settings of Optuna's quasi-Monte Carlo sampler."""
+
+    sequence: Literal["sobol", "halton"] = param(
+        "sobol",
+        choices=("sobol", "halton"),
+        searchable=False,
+        help="the low-discrepancy sequence, scrambled by the seed",
+    )
 
 
 class Nsga2Params(OptunaParams):
@@ -57,6 +99,12 @@ class Nsga2Params(OptunaParams):
 @hookimpl
 def stillhouse_samplers() -> Iterator[SamplerInfo]:
     yield SamplerInfo(
+        name="surrogate",
+        summary="Gaussian processes over quality, within the limits",
+        build="stillhouse.plugins.samplers.gaussian:Surrogate",
+        params=SurrogateParams,
+    )
+    yield SamplerInfo(
         name="random",
         summary="Uniform over the configurations that meet the limits",
         build="stillhouse.plugins.samplers.random:Random",
@@ -68,8 +116,13 @@ def stillhouse_samplers() -> Iterator[SamplerInfo]:
         params=EvolutionParams,
     )
     yield SamplerInfo(
+        name="local",
+        summary="Neighbours of the best candidates known, then random restarts",
+        build="stillhouse.plugins.samplers.local:Local",
+    )
+    yield SamplerInfo(
         name="optuna-tpe",
-        summary="Optuna's multivariate tree-structured Parzen estimator",
+        summary="Optuna's tree-structured Parzen estimator, multivariate by default",
         build="stillhouse.plugins.samplers.optuna_samplers:tpe",
         params=TpeParams,
     )
@@ -78,6 +131,26 @@ def stillhouse_samplers() -> Iterator[SamplerInfo]:
         summary="Optuna's NSGA-II",
         build="stillhouse.plugins.samplers.optuna_samplers:nsga2",
         params=Nsga2Params,
+    )
+    yield SamplerInfo(
+        name="optuna-gp",
+        summary="Optuna's Gaussian process; conditions are hidden from it",
+        build="stillhouse.plugins.samplers.optuna_samplers:gp",
+        params=GpParams,
+    )
+    yield SamplerInfo(
+        name="optuna-cmaes",
+        summary="Optuna's CMA-ES, for one objective; choices are places on a line",
+        build="stillhouse.plugins.samplers.optuna_samplers:cmaes",
+        params=CmaesParams,
+        objectives="one",
+        extra="optuna",
+    )
+    yield SamplerInfo(
+        name="optuna-qmc",
+        summary="Optuna's scrambled Sobol or Halton sequence",
+        build="stillhouse.plugins.samplers.optuna_samplers:qmc",
+        params=QmcParams,
     )
     yield SamplerInfo(
         name="optuna-random",

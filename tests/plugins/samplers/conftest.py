@@ -50,6 +50,9 @@ def quality(space: Space, codes: Codes) -> NDArray[np.float64]:
     return np.round(raw / 3, 2)
 
 
+QUICK: Mapping[str, Mapping[str, Any]] = {"optuna-gp": {"startup": 16}}
+"""Parameters that keep the models of slow samplers to a few proposals."""
+
 ProblemMaker = Callable[..., Problem]
 
 
@@ -76,7 +79,8 @@ def build() -> Callable[..., Sampler]:
     def make(name: str, problem: Problem, **params: Any) -> Sampler:
         module, attribute = records[name].build.split(":")
         made = getattr(importlib.import_module(module), attribute)
-        sampler: Sampler = made(records[name].params(**params), problem)
+        chosen = {**QUICK.get(name, {}), **params}
+        sampler: Sampler = made(records[name].params(**chosen), problem)
         return sampler
 
     return make

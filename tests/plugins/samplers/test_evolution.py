@@ -9,6 +9,7 @@ import pytest
 from stillhouse.core.search import Objective, Problem, Sampler, Study, hypervolume
 from stillhouse.core.space import Choice, Space
 from stillhouse.plugins.samplers.design import use_of_limits
+from stillhouse.plugins.samplers.evolution import penalised
 
 Build = Callable[..., Sampler]
 MakeProblem = Callable[..., Problem]
@@ -102,3 +103,40 @@ def test_all_results_alike_or_failed_leave_it_searching(
             codes = study.ask(4)
             study.tell(codes, np.full((4, 1), value))
         assert len(study.trials) == 24
+
+
+def test_a_broken_measured_limit_weighs_more_than_quality(
+    build: Build, make_problem: MakeProblem
+) -> None:
+    """Half of what was told breaks a measured limit and is better: children come from the rest."""
+    given = make_problem(space=DEEP, most=1e9)
+    problem = Problem(
+        given.space, given.costs, given.objectives, given.seed, given.feasible, ("seconds",)
+    )
+    sampler = build("evolution", problem, surrogate=False, initial=1, mutation=0.02)
+    sampler.tell(sampler.ask(1), np.array([[0.0]]), np.array([[1.0]]))
+    known = DEEP.unique(DEEP.sample(200, np.random.default_rng(0)))
+    wide = known[:, 0] == 2
+    sampler.tell(known, wide[:, None].astype(float), np.where(wide, 0.2, -0.2)[:, None])
+    assert (sampler.ask(20)[:, 0] < 2).mean() > 0.9
+
+
+def test_screening_puts_what_breaks_a_measured_limit_behind_everything_else() -> None:
+    values, violation = np.array([[1.0], [3.0], [0.0], [-9.0]]), np.array([0.0, 0.0, 0.5, 1.0])
+    assert penalised(values, violation).tolist() == [[1], [3], [4], [5]]
+    assert penalised(values, violation + 1).argmin() == 0
+    assert penalised(values, 0 * violation) is values
+
+
+def test_children_that_break_a_limit_are_repaired_and_not_lost(
+    build: Build, make_problem: MakeProblem
+) -> None:
+    """About 1 in 300 random configurations meets the limit."""
+    problem = make_problem(space=DEEP, most=16 * (10 + 16 * 14))
+    sampler = build("evolution", problem, oversample=4, initial=8, mutation=0.3)
+    for _ in range(3):
+        codes = sampler.ask(8)
+        sampler.tell(codes, accuracy(codes)[:, None])
+    bred = sampler._bred(200)  # type: ignore[attr-defined]
+    assert len(bred) > 50
+    assert (problem.costs.violation(bred) == 0).all()
