@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stillhouse.core.cli import reuse
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--resume", type=Path, metavar="DIR", help="continue the run in DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace a run found in DIR")
     add_override_arguments(parser)
+    reuse.add_reuse_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,12 +39,15 @@ def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--limit", action="append", default=[], metavar="LIMIT", dest="limits",
-        help='add or replace a limit, e.g. --limit "latency_ms <= 2"',
+        help='add or replace a limit, e.g. --limit "latency_ms <= 2", "1 <= size_kb <= 9"',
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan first (no torch), then execute."""
+    reuse.refuse_mixed(args)
+    if args.reuse:
+        return reuse.run(args)
     from stillhouse.core.config.runfile import load
     from stillhouse.core.plan import make_plan
     from stillhouse.core.plugin import Catalogue

@@ -1,4 +1,4 @@
-"""`--set key.path=value` and `--limit "cost <= bound"`: edits of the tree before it is read."""
+"""`--set key.path=value` and `--limit "NAME <= BOUND"`: edits of the tree before it is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stillhouse.core.config.document import parse_document
-from stillhouse.core.config.limits import split_option
+from stillhouse.core.config.limits import appended, option_bounds
 from stillhouse.core.config.nodes import (
     Items,
     Mark,
@@ -35,9 +35,19 @@ def apply_overrides(root: Node, sets: Sequence[str], limits: Sequence[str]) -> N
         root = _set(root, option)
     for option in limits:
         mark = Mark(f"--limit {shlex.quote(option)}")
-        cost, bound = split_option(option, mark)
-        root = _Edit(mark).put(root, ("search", "limits", cost), Scalar(mark, bound), "")
+        name, bounds = option_bounds(option, mark)
+        keys = ("search", "limits", name)
+        root = _Edit(mark).put(root, keys, appended(_at(root, keys), bounds, mark), "")
     return root
+
+
+def _at(node: Node, keys: tuple[str, ...]) -> Node | None:
+    """What stands at a key path of mappings, or None."""
+    for key in keys:
+        if not isinstance(node, Table) or key not in node.entries:
+            return None
+        node = node.entries[key]
+    return node
 
 
 def _set(root: Node, option: str) -> Node:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.records import Record
 
@@ -54,10 +55,11 @@ class PluginUse:
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit on a known cost as the user wrote it.
+    """One bound on a known cost or on a metric of the task, as the user wrote it.
 
-    `value` is absolute in the unit the cost's name carries, or, when `relative`, in percent of the
-    teacher's cost. `text` is the limit in normal form: `"<= 0.2"`, `"<= 10%"`.
+    `cost` is the name of either. `value` is absolute in the unit a cost's name carries, or, when
+    `relative`, in percent of what the teacher has (of a metric: on the validation split). `text`
+    is the bound in normal form: `"<= 0.2"`, `"<= 10%"`.
     """
 
     cost: str
@@ -77,7 +79,10 @@ class TeacherSection:
 
 @dataclass(frozen=True)
 class SearchSection:
-    """Objectives, limits and the search's settings (see `SearchSettings`)."""
+    """Objectives, limits and the search's settings (see `SearchSettings`).
+
+    `fidelity` is one share of the full budget, or the rungs of a ladder, increasing.
+    """
 
     maximize: tuple[str, ...]
     minimize: tuple[str, ...]
@@ -85,9 +90,25 @@ class SearchSection:
     sampler: PluginUse
     evaluations: int
     batch: int
-    fidelity: float
+    fidelity: float | tuple[float, ...]
+    eta: int
     finalists: int
     seed: int
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """The fidelities a candidate may be evaluated at, from cheap to dear."""
+        return self.fidelity if isinstance(self.fidelity, tuple) else (self.fidelity,)
+
+    @property
+    def cost_limits(self) -> tuple[Limit, ...]:
+        """The limits on costs that are known without an evaluation."""
+        return tuple(limit for limit in self.limits if limit.cost in COST_NAMES)
+
+    @property
+    def outcome_limits(self) -> tuple[Limit, ...]:
+        """The limits on metrics, which only an evaluation tells."""
+        return tuple(limit for limit in self.limits if limit.cost not in COST_NAMES)
 
 
 @dataclass(frozen=True)

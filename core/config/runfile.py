@@ -31,6 +31,8 @@ from stillhouse.core.config.uses import read_recipe, read_use
 from stillhouse.core.config.values import Setting
 from stillhouse.core.config.written import written
 from stillhouse.core.errors import ConfigError
+from stillhouse.core.plugin.metrics import Metric
+from stillhouse.core.plugin.records import TaskInfo
 
 KEYS: Final = (
     "name", "task", "teacher", "recipe", "search", "target", "baselines", "train",
@@ -72,7 +74,7 @@ class RunFile:
 def load(
     path: Path | str, catalogue: Plugins, sets: Sequence[str] = (), limits: Sequence[str] = ()
 ) -> RunFile:
-    """Read a run file, with `--set key.path=value` and `--limit "cost <= bound"` overrides.
+    """Read a run file, with `--set key.path=value` and `--limit "NAME <= BOUND"` overrides.
 
     Raises ConfigError when the file cannot be read, or as `parse` does.
     """
@@ -124,14 +126,21 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
     def optional(key: str, read: Callable[[Spot], _T], default: _T) -> _T:
         return read(given[key]) if key in given else default
 
+    task = read_use(given["task"], "task", setting)
     return RunFile(
         name=optional("name", read_name, name_from(Path(source).stem)),
-        task=read_use(given["task"], "task", setting),
+        task=task,
         teacher=read_teacher(given["teacher"], setting),
         recipe=read_recipe(given["recipe"], setting),
-        search=read_search(given["search"], setting),
+        search=read_search(given["search"], setting, _metrics(task, setting.plugins)),
         target=read_target(given["target"], setting),
         baselines=optional("baselines", read_flag, True),
         train=optional("train", lambda train: read_train(train, setting), TrainSection()),
         source=source,
     )
+
+
+def _metrics(task: PluginUse, catalogue: Plugins) -> Sequence[Metric] | None:
+    """What the task declares that it measures; None when only its code tells."""
+    record = catalogue.record("task", task.name)
+    return (record.metrics or None) if isinstance(record, TaskInfo) else ()

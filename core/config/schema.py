@@ -13,6 +13,7 @@ from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.errors import StillhouseError
 from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.params import Param, Params, declared
+from stillhouse.core.plugin.records import TaskInfo
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -20,7 +21,12 @@ _TYPES: Final[Mapping[str, str]] = {
     "bool": "boolean", "int": "integer", "float": "number", "str": "string",
     "path": "string", "space": "string", "list": "array",
 }  # fmt: skip
-_BOUND: Final = r"^\s*(<=|>=)?\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*%?\s*$"
+_END: Final = r"[-+]?([0-9]+(\.[0-9]+|\.(?!\.))?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*%?"
+_NAME: Final = r"[A-Za-z_][\w.-]*"
+_BOUND: Final = (
+    rf"^\s*((({_NAME}\s*)?(<=|>=))?\s*{_END}|{_END}\s*\.\.\s*{_END}"
+    rf"|{_END}\s*(<=\s*{_NAME}\s*<=|>=\s*{_NAME}\s*>=)\s*{_END})\s*$"
+)
 _METRIC: Final = r"^[a-z][a-z0-9_]{0,63}$"
 
 
@@ -145,17 +151,47 @@ def _searched(param: Param, fixed: Schema) -> list[Schema]:
 def _search(catalogue: Plugins) -> Schema:
     metric = {"type": "string", "pattern": _METRIC}
     metrics = {"anyOf": [metric, {"type": "array", "items": metric, "uniqueItems": True}]}
-    bound = {
-        "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _BOUND}],
-        "description": 'a number, "<= n", ">= n", or a percentage of the teacher\'s',
-    }
     settings = _params(catalogue, declared(SearchSettings))
+    settings["properties"]["fidelity"] = _ladder(settings["properties"]["fidelity"])
     settings["properties"] = {
         "maximize": metrics,
         "minimize": metrics,
-        "limits": _object(dict.fromkeys(COST_NAMES, bound)),
+        "limits": _limits(catalogue),
         "sampler": _use(catalogue, "sampler"),
         **settings["properties"],
     }
     settings["anyOf"] = [{"required": ["maximize"]}, {"required": ["minimize"]}]
     return settings
+
+
+def _limits(catalogue: Plugins) -> Schema:
+    """Bounds on known costs and on whatever an installed task measures."""
+    one = [{"type": "number"}, {"type": "string", "pattern": _BOUND}]
+    bounds = {
+        "anyOf": [*one, {"type": "array", "items": {"anyOf": one}, "minItems": 1}],
+        "description": 'a number, "<= n", ">= n", "low .. high", or a list of these; '
+        "a percentage is of what the teacher has",
+    }
+    tasks = [_metrics(catalogue, name) for name in catalogue.names("task")]
+    names = [name for known in tasks for name in known or ()]
+    schema = _object(dict.fromkeys((*COST_NAMES, *names), bounds))
+    return {**schema, "additionalProperties": bounds} if None in tasks else schema
+
+
+def _metrics(catalogue: Plugins, task: str) -> tuple[str, ...] | None:
+    """Names of what a task measures; None when only its code tells."""
+    try:
+        record = catalogue.record("task", task)
+    except StillhouseError:
+        return None
+    if not isinstance(record, TaskInfo):
+        return ()
+    return tuple(metric.name for metric in record.metrics) or None
+
+
+def _ladder(share: Schema) -> Schema:
+    """One share of the budget, or a list of them."""
+    one = {key: share[key] for key in ("type", "minimum", "maximum")}
+    rest = {key: value for key, value in share.items() if key not in one}
+    rungs = {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
+    return {"anyOf": [one, rungs], **rest}

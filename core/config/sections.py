@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from stillhouse.core.config.settings import SearchSettings, TargetSettings, Trai
 from stillhouse.core.config.teacher import TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
 from stillhouse.core.config.values import Setting, read_values
+from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import declared
 
 DEFAULT_SAMPLER: Final = "evolution"
@@ -38,18 +40,47 @@ def read_train(spot: Spot, setting: Setting) -> TrainSection:
     return TrainSection(**read_values(spot, given, params, fixed).fixed)
 
 
-def read_search(spot: Spot, setting: Setting) -> SearchSection:
+def read_search(
+    spot: Spot, setting: Setting, metrics: Sequence[Metric] | None = ()
+) -> SearchSection:
+    """The search section; `metrics` are what the task measures, None when that is not known."""
     params = declared(SearchSettings)
     given = spot.entries((*SEARCH_KEYS, *(p.name for p in params)))
-    settings = read_values(spot, given, params, _engine(setting, "the search's own settings are"))
+    ladder = _ladder(given.get("fidelity"))
+    plain = {key: v for key, v in given.items() if key != "fidelity" or ladder is None}
+    settings = read_values(spot, plain, params, _engine(setting, "the search's own settings are"))
     maximize = _objectives(given.get("maximize"), ())
     minimize = _objectives(given.get("minimize"), maximize)
     if not maximize and not minimize:
         raise spot.error("expected at least one objective, for example maximize: accuracy")
     default = spot.under("sampler", Scalar(spot.node.mark, DEFAULT_SAMPLER))
     sampler = read_use(given.get("sampler", default), "sampler", setting)
-    limits = read_limits(given["limits"]) if "limits" in given else ()
-    return SearchSection(maximize, minimize, limits, sampler, **settings.fixed)
+    limits = read_limits(given["limits"], metrics) if "limits" in given else ()
+    fixed = {**settings.fixed, **({} if ladder is None else {"fidelity": ladder})}
+    return SearchSection(maximize, minimize, limits, sampler, **fixed)
+
+
+def _ladder(spot: Spot | None) -> float | tuple[float, ...] | None:
+    """The rungs of a list, or the one number it holds; None where there is no list."""
+    if spot is None or not isinstance(spot.node, Items):
+        return None
+    if not spot.node.items:
+        raise spot.error("expected a share of the budget or a list of rising ones, got []")
+    rungs: list[float] = []
+    for i, node in enumerate(spot.node.items):
+        rungs.append(_rung(spot.under(str(i), node), rungs))
+    return tuple(rungs) if len(rungs) > 1 else rungs[0]
+
+
+def _rung(spot: Spot, below: Sequence[float]) -> float:
+    value = spot.node.value if isinstance(spot.node, Scalar) else None
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    share = float(value) if number and isinstance(value, (int, float)) else -1.0
+    if 0 <= share <= 1 and (not below or share > below[-1]):
+        return share
+    least = f"above {below[-1]:g} (rungs rise)" if below else "at least 0"
+    fact = f"expected a share of the full budget, {least} and at most 1"
+    raise spot.error(f"{fact}, got {shown(spot.node)}")
 
 
 def _engine(setting: Setting, what: str) -> Setting:

@@ -15,7 +15,11 @@ class SearchSettings(Params):
         low=0.0,
         high=1.0,
         searchable=False,
-        help="share of the full training budget methods may spend on each candidate",
+        help="share of the full training budget methods may spend on each candidate, or a list "
+        "of shares that rises: the rungs of a ladder",
+    )
+    eta: int = param(
+        3, low=2, searchable=False, help="of each rung of a ladder the best 1/eta go on to the next"
     )
     finalists: int = param(
         3, low=1, searchable=False, help="candidates exported and measured at the end"

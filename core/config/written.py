@@ -78,11 +78,14 @@ def values(use: PluginUse) -> dict[str, Any]:
 
 
 def _search(search: SearchSection) -> dict[str, Any]:
-    rest = ("evaluations", "batch", "fidelity", "finalists", "seed")
+    rest = ("evaluations", "batch", "fidelity", "eta", "finalists", "seed")
+    limits: dict[str, list[str]] = {}
+    for limit in search.limits:
+        limits.setdefault(limit.cost, []).append(limit.text)
     return {
         "maximize": list(search.maximize),
         "minimize": list(search.minimize),
-        "limits": {limit.cost: limit.text for limit in search.limits},
+        "limits": {name: some if len(some) > 1 else some[0] for name, some in limits.items()},
         "sampler": named(search.sampler),
         **{key: getattr(search, key) for key in rest},
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.limits import Limit, column
+from stillhouse.core.cost.proof import modelled, proof, ranges
 from stillhouse.core.cost.refusal import refusal
 from stillhouse.core.search.descent import Descent, Score
 from stillhouse.core.search.enumeration import enumerated
@@ -27,13 +28,15 @@ class Feasibility:
 
     `feasible` (n, width) are candidates that meet every limit, at least one. `share` is the part
     of all configurations that does: exact when `exact`, else estimated from a uniform sample (0
-    when that sample held none). `ranges` holds the least and greatest value seen of each cost.
+    when that sample held none). `ranges` holds the least and greatest value of each cost: of all
+    configurations for the costs in `proven`, of those looked at for the others.
     """
 
     feasible: Codes
     share: float
     ranges: Mapping[str, tuple[float, float]]
     exact: bool
+    proven: Sequence[str] = ()
 
 
 def settle(
@@ -46,22 +49,45 @@ def settle(
     """Find candidates that meet the limits, or prove (small spaces) or judge that there are none.
 
     Spaces of at most 20,000 configurations are enumerated. Larger ones are settled by their
-    corners, a uniform sample and a descent on the violation, over about `budget` candidates.
-    Raises `LimitError` that names the binding limit and the nearest value within reach.
+    corners and a uniform sample; when nothing there meets the limits, by exact solving as far as
+    the limited costs are sums over genes, and then by a descent on the violation over about
+    `budget` candidates. Raises `LimitError` that names the binding limit and the nearest value
+    within reach, and says so when that is proven.
     """
     everything = enumerated(space)
     if everything is not None:
         return _judged(costs, limits, everything, everything, len(everything))
     sample = space.sample(_BLOCK, rng)
-    looked_at = np.concatenate([space.corners(), sample])
+    apart = sample[:0] if costs.apart is None else costs.apart
+    looked_at = np.concatenate([space.corners(), apart, sample])
     examined = len(looked_at)
+    if limits and not meets_limits(costs, looked_at).any():
+        looked_at = np.concatenate([looked_at, _solved(space, costs, limits, looked_at, rng)])
     for score, hits in _aims(costs, limits):
         if meets_limits(costs, looked_at).sum() >= (hits or 1):
             break
         descent = Descent(space, score, rng, budget)
         looked_at = np.concatenate([looked_at, descent.run(looked_at, hits)])
         examined += descent.examined
-    return _judged(costs, limits, space.unique(looked_at), sample, examined)
+    found = _judged(costs, limits, space.unique(looked_at), sample, examined)
+    return _with_exact_ranges(space, costs, limits, found, rng)
+
+
+def _solved(
+    space: Space,
+    costs: Costs,
+    limits: Sequence[Limit],
+    looked_at: Codes,
+    rng: np.random.Generator,
+) -> Codes:
+    """Candidates from exact solving, (n, width); raises `LimitError` when it proves that none is."""
+    found = proof(space, costs, limits, rng)
+    if found is None:
+        return looked_at[:0]
+    if found.impossible:
+        table = costs.table(np.concatenate([looked_at, found.codes]))
+        raise refusal(table, found.missed or limits, len(looked_at), exact=False, proven=True)
+    return found.codes
 
 
 def _aims(costs: Costs, limits: Sequence[Limit]) -> Iterator[tuple[Score, int | None]]:
@@ -101,3 +127,18 @@ def _judged(
 def _ranges(table: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
     finite = {name: values[np.isfinite(values)] for name, values in table.items()}
     return {name: (float(v.min()), float(v.max())) for name, v in finite.items() if len(v)}
+
+
+def _with_exact_ranges(
+    space: Space,
+    costs: Costs,
+    limits: Sequence[Limit],
+    found: Feasibility,
+    rng: np.random.Generator,
+) -> Feasibility:
+    """Exact ranges of the limited costs, where they are sums over genes."""
+    names = list(dict.fromkeys(limit.cost for limit in limits))
+    model = modelled(space, costs, names, rng) if names else None
+    if model is None:
+        return found
+    return replace(found, ranges={**found.ranges, **ranges(model, names)}, proven=tuple(names))

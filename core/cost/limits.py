@@ -1,4 +1,4 @@
-"""Limits on known costs: absolute bounds, and by how much candidates exceed them."""
+"""Limits: absolute bounds on costs or metrics, and by how much candidates exceed them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BYTES: Final[Mapping[str, float]] = {"size_bytes": 1.0, "size_kb": 1e3, "size_m
 
 @dataclass(frozen=True)
 class Limit:
-    """An absolute bound on one cost; `<=` and `>=` both include the bound.
+    """An absolute bound on one cost or metric; `<=` and `>=` both include the bound.
 
     `margin` is the share by which a predicted cost may be wrong: costs are compared as if they
     were that much worse.
@@ -59,6 +59,14 @@ class Limit:
             relative = np.maximum(over, 0.0) / (abs(self.bound) or 1.0)
         return np.where(np.isfinite(values), relative, np.inf)
 
+    def signed_excess(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `excess`, but negative where there is room left, and NaN where not finite."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            judged = self.judged(values)
+            over = judged - self.bound if self.relation == "<=" else self.bound - judged
+            relative = over / (abs(self.bound) or 1.0)
+        return np.where(np.isfinite(values), relative, np.nan)
+
     def __str__(self) -> str:
         return f"{self.cost} {self.relation} {self.bound:.10g}"
 
@@ -69,16 +77,16 @@ def resolve(
     value: float,
     relative: bool,
     teacher_costs: Mapping[str, float],
+    names: Sequence[str] = COST_NAMES,
 ) -> Limit:
-    """Make a limit absolute; a `relative` value is in percent of the teacher's cost.
+    """Make a limit absolute; a `relative` value is in percent of what the teacher has.
 
-    Raises `UserError` for an unknown cost, a bound that is not finite, or a relative limit on a
-    cost that is not known for the teacher.
+    `names` are what may be limited. Raises `UserError` for another name, a bound that is not
+    finite, or a relative limit on what is not known of the teacher.
     """
-    if cost not in COST_NAMES:
+    if cost not in names:
         raise UserError(
-            f"limits: expected one of {', '.join(COST_NAMES)}; got '{cost}'"
-            f"{nearest(cost, COST_NAMES)}"
+            f"limits: expected one of {', '.join(names)}; got '{cost}'{nearest(cost, names)}"
         )
     bound = value / 100.0 * _of_teacher(cost, teacher_costs) if relative else float(value)
     if not math.isfinite(bound):

@@ -15,6 +15,7 @@ from stillhouse.core.cost.latency import LatencyModel
 from stillhouse.core.cost.limits import Limit, violation
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.search.sampler import Codes, Costs
+from stillhouse.core.space.hashing import rounded
 
 Table = Mapping[str, NDArray[np.float64]]
 
@@ -53,13 +54,15 @@ class RecipeCosts(Costs):
     ) -> None:
         """`measured` holds codes (n, width) and their latencies (n,): these are not predicted."""
         self._sheet_of, self._latency, self._size = sheet_of, latency, size
-        self._measured = measured
+        self._measured = _Measured(*measured) if measured else None
+        self.apart = measured[0] if measured else None
         margin = latency.margin if latency else 0.0
+        self._plain = tuple(limits)
         self.limits = tuple(
             replace(limit, margin=margin) if limit.cost == "latency_ms" else limit
             for limit in limits
         )
-        self.limited = tuple(limit.cost for limit in self.limits)
+        self.limited = tuple(dict.fromkeys(limit.cost for limit in self.limits))
 
     def table(self, codes: Codes) -> Table:
         sheet = self._sheet_of(codes)
@@ -67,22 +70,34 @@ class RecipeCosts(Costs):
         if self._size:
             table.update(sizes(self._size.predict(sheet)))
         if self._latency:
-            table["latency_ms"] = self._known(codes, self._latency.predict(sheet), 0.0)
+            table["latency_ms"] = self._latency.predict(sheet)
+            if self._measured:
+                known, latency_ms = self._measured.of(codes)
+                table["latency_ms"] = np.where(known, latency_ms, table["latency_ms"])
         return table
 
     def violation(self, codes: Codes) -> NDArray[np.float64]:
-        table = dict(self.table(codes))
-        if self._latency:
-            table["latency_ms"] = self._known(codes, table["latency_ms"], self._latency.margin)
-        return violation(table, self.limits)
+        table = self.table(codes)
+        predicted = violation(table, self.limits)
+        if not self._measured:
+            return predicted
+        known, _ = self._measured.of(codes)
+        return np.where(known, violation(table, self._plain), predicted)
 
-    def _known(
-        self, codes: Codes, latency_ms: NDArray[np.float64], margin: float
-    ) -> NDArray[np.float64]:
-        """Latencies with the measured ones in place, which need no margin."""
-        if self._measured is None:
-            return latency_ms
-        rows, measured_ms = self._measured
-        for row, known_ms in zip(rows, measured_ms, strict=True):
-            latency_ms = np.where((codes == row).all(1), known_ms / (1 + margin), latency_ms)
-        return latency_ms
+
+@final
+class _Measured:
+    """Latencies of measured candidates, found by the marks of their codes."""
+
+    def __init__(self, codes: Codes, latency_ms: NDArray[np.float64]) -> None:
+        marks = rounded(codes)
+        order = np.argsort(marks, kind="stable")
+        self._marks, self._latency_ms = marks[order], latency_ms[order]
+
+    def of(self, codes: Codes) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Which candidates were measured, (n,), and their latencies (n,), arbitrary for others."""
+        if not len(self._marks):
+            return np.zeros(len(codes), dtype=np.bool_), np.zeros(len(codes))
+        marks = rounded(codes)
+        places = np.minimum(np.searchsorted(self._marks, marks), len(self._marks) - 1)
+        return self._marks[places] == marks, self._latency_ms[places]

@@ -12,18 +12,23 @@ from stillhouse.core.cost.limits import Limit, Table, column, excesses
 from stillhouse.core.errors import LimitError
 
 
-def refusal(table: Table, limits: Sequence[Limit], examined: int, exact: bool) -> LimitError:
+def refusal(
+    table: Table, limits: Sequence[Limit], examined: int, exact: bool, proven: bool = False
+) -> LimitError:
     """The error for limits that no candidate of the cost table meets together.
 
     Names the limits that cannot be met even alone, the worst first, each with its bound and the
     nearest value within reach; where every limit can be met alone, the nearest compromise. Values
     of limits with a margin are shown with it, so a bound relaxed to the value shown can be met.
     The table holds the best of the `examined` configurations, or when `exact` every one there is.
+    With `proven` it holds the best of all configurations, found by exact solving.
     """
     over = excesses(table, limits)
     alone = over.min(axis=1)
     missed = [limits[i] for i in np.argsort(-alone, kind="stable") if alone[i] > 0]
     scope = f"{'all ' if exact else ''}{examined:,} configurations were looked at"
+    if proven:
+        scope = "proven for every configuration of the space"
     if missed:
         facts = "; ".join(_out_of_reach(limit, column(table, limit.cost)) for limit in missed)
         return LimitError(f"no candidate can meet {facts} ({scope}). {_ADVICE}")

@@ -10,7 +10,7 @@ from typing import Any
 from stillhouse.core.config.records import PluginUse, SearchRange
 from stillhouse.core.config.runfile import RunFile
 from stillhouse.core.errors import PlanError
-from stillhouse.core.plan.objectives import check_objectives
+from stillhouse.core.plan.objectives import check_limits, check_objectives
 from stillhouse.core.plan.order import ordered
 from stillhouse.core.plugin import Catalogue, MethodInfo, declared
 from stillhouse.core.space import Choice, Dimension, Integer, Real, Space
@@ -34,6 +34,11 @@ class Step:
     @property
     def name(self) -> str:
         return self.info.name
+
+    @property
+    def trains_candidates(self) -> bool:
+        """Whether the fidelity makes a difference: training done for each candidate anew."""
+        return bool(self.info.spends) and not self.info.prepares
 
     def prepare_names(self) -> tuple[str, ...]:
         """Searched parameters that split the method's artefact."""
@@ -65,30 +70,32 @@ def make_plan(run: RunFile, catalogue: Catalogue) -> Plan:
     """Resolve names, order the methods, gather the search space.
 
     Raises:
-        ConfigError: the task does not measure an objective.
+        ConfigError: the task does not measure an objective or what a limit is on.
+        LimitError: a limit on a metric lies beyond the best value it can take.
         PlanError: the recipe cannot be ordered, a gene and a parameter of one method share a
             name, or a space belongs to another model family than the teacher's.
     """
     metrics = catalogue.task(run.task.name).metrics
     if metrics:
         check_objectives(run.search, run.task.name, metrics)
+        check_limits(run.search, run.task.name, metrics)
     uses = {use.name: use for use in run.recipe}
     infos = ordered([catalogue.method(use.name) for use in run.recipe])
     steps = tuple(_step(info, uses[info.name], run, catalogue) for info in infos)
-    _refuse_idle_searches(steps, run.search.fidelity)
+    _refuse_idle_searches(steps, run.search.rungs[0])
     space = Space.join({step.name: step.space for step in steps})
     return Plan(run, steps, space)
 
 
-def _refuse_idle_searches(steps: Sequence[Step], fidelity: float) -> None:
+def _refuse_idle_searches(steps: Sequence[Step], lowest: float) -> None:
     """A searched parameter of training that the search does not do would be chosen by chance."""
     for step in steps:
-        idle = step.info.spends and not step.info.prepares and fidelity == 0
+        idle = step.trains_candidates and lowest == 0
         if idle and step.searched:
             raise PlanError(
                 f"recipe.{step.name}.{next(iter(step.searched))}: searched, but with "
                 f"search.fidelity 0 '{step.name}' trains only the finalists; fix the parameter, or "
-                "set search.fidelity above 0 (the share of its budget spent on each candidate)"
+                "let search.fidelity begin above 0 (the share of its budget for each candidate)"
             )
 
 

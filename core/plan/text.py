@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from stillhouse.core.config.records import SearchSection
 from stillhouse.core.plan.plan import Plan, Step
 
 
@@ -22,8 +23,8 @@ def describe(plan: Plan) -> str:
         *(f"  {d}" for d in plan.space.dimensions),
         f"search    {_objectives(plan)} with {run.search.sampler.name}, "
         f"{run.search.evaluations} evaluations, seed {run.search.seed}",
-        "limits    "
-        + ("; ".join(f"{limit.cost} {limit.text}" for limit in run.search.limits) or "none"),
+        *_ladder_lines(plan),
+        f"limits    {'; '.join(_limits(run.search)) or 'none'}",
         f"target    {run.target.runtime.name} ({_pairs(run.target.runtime.fixed)})",
     ]
     return "\n".join(lines)
@@ -37,6 +38,40 @@ def count(size: int | float) -> str:
 def _objectives(plan: Plan) -> str:
     up = [f"maximize {name}" for name in plan.run.search.maximize]
     return ", ".join(up + [f"minimize {name}" for name in plan.run.search.minimize])
+
+
+def _ladder_lines(plan: Plan) -> list[str]:
+    """The rungs with the evaluations each will get, when all but few candidates are sound."""
+    search = plan.run.search
+    if len(search.rungs) == 1:
+        return []
+    shares = [search.eta**-i for i in range(len(search.rungs))]
+    counts = [int(search.evaluations * share / sum(shares)) for share in shares]
+    rungs = ", ".join(
+        f"{rung:g} (about {count})" for rung, count in zip(search.rungs, counts, strict=True)
+    )
+    lines = [f"fidelity  {rungs}; the best 1/{search.eta} of each rung go on to the next"]
+    if not counts[-1]:
+        lines.append("          too few evaluations for the last rung: raise search.evaluations")
+    if not any(step.trains_candidates for step in plan.steps):
+        lines.append(
+            "          no method of the recipe trains candidates, so all rungs will measure the "
+            "same: set search.fidelity to one number"
+        )
+    return lines
+
+
+def _limits(search: SearchSection) -> list[str]:
+    """One item a name: `latency_ms >= 0.1 and <= 0.2`, `accuracy >= 97% of the teacher's`."""
+    bounds: dict[str, list[str]] = {}
+    for limit in search.limits:
+        said = f"{limit.text} of the teacher's" if limit.relative else limit.text
+        bounds.setdefault(limit.cost, []).append(said)
+    measured = {limit.cost for limit in search.outcome_limits}
+    return [
+        f"{name} {' and '.join(some)}{' (when evaluated)' if name in measured else ''}"
+        for name, some in bounds.items()
+    ]
 
 
 def _pairs(values: object) -> str:

@@ -8,11 +8,12 @@ from typing import Final, Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """A quality by name, with its direction."""
+    """A quality by name, with its direction and, where it has one, its best possible value."""
 
     name: str
     better: Literal["higher", "lower"]
+    best: float | None = None
 
 
-CLASSIFICATION: Final = (Metric("accuracy", "higher"), Metric("log_loss", "lower"))
+CLASSIFICATION: Final = (Metric("accuracy", "higher", 1.0), Metric("log_loss", "lower", 0.0))
 """What `core.evaluate.Classification` measures."""

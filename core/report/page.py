@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -58,6 +59,7 @@ def _header(summary: RunSummary) -> dict[str, Any]:
         "style": _resource("page.css"),
         "script": _resource("page.js"),
         "summary": summary,
+        "objectives": ", ".join(map(_objective, summary.objectives)),
         "date": summary.certificate.date.replace("T", " ").partition("+")[0].partition(".")[0],
         "machine_line": machine.short(summary.certificate),
         "verdict": verdict(summary),
@@ -121,6 +123,10 @@ def _facts(summary: RunSummary) -> dict[str, Any]:
         "load_snippet": load_snippet(summary),
         "onnx_snippet": onnx_snippet(summary) if certificate.artefact.endswith(ONNX) else "",
     }
+
+
+def _objective(objective: Mapping[str, Any]) -> str:
+    return f"{'maximize' if objective['maximize'] else 'minimize'} {objective['name']}"
 
 
 def _measured(certificate: Certificate) -> dict[str, str]:

@@ -14,11 +14,15 @@ from stillhouse.core.run.summary import RunSummary
 
 @dataclass(frozen=True)
 class Point:
-    """An evaluation that can be drawn: its place in the summary, cost and quality."""
+    """An evaluation that can be drawn: its place in the summary, cost and quality.
+
+    `on_front`: one of the front of a run with several objectives.
+    """
 
     index: int
     cost: float
     quality: float
+    on_front: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Plot:
-    """Everything one view shows, before it has a size."""
+    """Everything one view shows, before it has a size; `floors` are limits on the quality."""
 
     cost: Cost
     quality: Quality
@@ -50,6 +54,7 @@ class Plot:
     marks: Sequence[Mark]
     bounds: Sequence[Bound]
     shown: Window
+    floors: Sequence[Bound] = ()
 
     @property
     def note(self) -> str:
@@ -64,12 +69,18 @@ class Plot:
 
 
 def plot(summary: RunSummary, cost: Cost) -> Plot:
-    """Gather what can be drawn against a cost; whatever misses a number is left out."""
+    """Gather what can be drawn against a cost; whatever misses a number is left out.
+
+    A candidate stands at the highest fidelity it was evaluated at.
+    """
     quality = primary(summary)
+    several = len(summary.objectives) > 1
+    last = {e.key: i for i, e in enumerate(summary.evaluations)}
     points = [
-        Point(i, known, value)
+        Point(i, known, value, several and e.on_front)
         for i, e in enumerate(summary.evaluations)
-        if (known := value_of(e.costs, cost.name)) is not None
+        if last[e.key] == i
+        and (known := value_of(e.costs, cost.name)) is not None
         and (value := quality.of(e.values)) is not None
     ]
     marks = [
@@ -80,12 +91,21 @@ def plot(summary: RunSummary, cost: Cost) -> Plot:
         and (known := cost_of(row, cost)) is not None
         and (value := quality.of(row.validation)) is not None
     ]
+    floors = _floors(summary, quality)
     shown = window(
         [point.quality for point in points],
-        [mark.quality for mark in marks],
+        [*(mark.quality for mark in marks), *(floor.value for floor in floors)],
         maximize=quality.maximize,
     )
-    return Plot(cost, quality, points, marks, _bounds(summary, cost), shown)
+    return Plot(cost, quality, points, marks, _bounds(summary, cost), shown, floors)
+
+
+def _floors(summary: RunSummary, quality: Quality) -> list[Bound]:
+    return [
+        Bound(limit.bound, limit.relation == "<=", f"limit {quality.text(limit.bound)}")
+        for limit in summary.limits
+        if limit.cost == quality.name
+    ]
 
 
 def _bounds(summary: RunSummary, cost: Cost) -> list[Bound]:

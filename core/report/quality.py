@@ -1,4 +1,4 @@
-"""The first objective: its name, its direction, and how its values read."""
+"""The metric a report shows: its name, its direction, and how its values read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.errors import UserError
 from stillhouse.core.report.numerals import MISSING, NBSP, finite, significant
 from stillhouse.core.run.summary import RunSummary
@@ -57,14 +58,28 @@ class Quality:
 
 
 def primary(summary: RunSummary) -> Quality:
-    """The first objective of a run; UserError when the summary names none."""
+    """The run's first objective that is a metric; UserError when the summary names none at all.
+
+    Where only known costs are optimised, the first metric with a limit, else the task's first.
+    """
     if not summary.objectives:
         raise UserError("summary: expected at least one objective, got none")
-    first = summary.objectives[0]
+    first = next(iter(_candidates(summary)))
     name, maximize = str(first["name"]), bool(first["maximize"])
     values = [v for v in _seen(summary, name) if v is not None]
     percent = maximize and bool(values) and all(0 <= v <= 1 for v in values)
     return Quality(name, maximize, percent)
+
+
+def _candidates(summary: RunSummary) -> Iterator[Mapping[str, Any]]:
+    yield from (one for one in summary.objectives if one["name"] not in COST_NAMES)
+    limited = [limit.cost for limit in summary.limits]
+    yield from sorted(
+        (metric for metric in summary.metrics if metric["name"] in limited),
+        key=lambda metric: limited.index(str(metric["name"])),
+    )
+    yield from summary.metrics
+    yield from summary.objectives
 
 
 def _seen(summary: RunSummary, name: str) -> Iterator[float | None]:

@@ -25,8 +25,11 @@ def scatter(plot: Plot, canvas: Canvas) -> str:
         percent=plot.quality.percent,
     )
     dots = [Dot(p.index, x.at(p.cost), y.inside(p.quality)) for p in plot.points]
-    parts = [_regions(plot, canvas, x), frame(canvas, x, y, titles), _limits(plot, canvas, x)]
+    parts = [_regions(plot, canvas, x), _floor_regions(plot, canvas, y)]
+    parts += [frame(canvas, x, y, titles), _limits(plot, canvas, x), _floors(plot, canvas, y)]
     parts += [_layer(layer) for layer in layers(dots)]
+    chosen = [(x.at(p.cost), y.inside(p.quality)) for p in plot.points if p.on_front]
+    parts += [svg.dots(chosen, class_="front-dots")] if chosen else []
     parts += [_front(plot, canvas, x, y), *_marks(plot, canvas, x, y, dots)]
     parts += [svg.element("circle", r=7.0, class_="cursor", visibility="hidden")]
     return svg.drawing(
@@ -60,6 +63,32 @@ def _regions(plot: Plot, canvas: Canvas, x: Axis) -> str:
                 "rect", x=begin, y=top, width=end - begin, height=bottom - top, class_="infeasible"
             )
         )
+    return "".join(parts)
+
+
+def _floor_regions(plot: Plot, canvas: Canvas, y: Axis) -> str:
+    """Shaded where a limit on the quality is broken."""
+    (left, right), (bottom, top) = canvas.across, canvas.upward
+    parts = []
+    for limit in plot.floors:
+        at = y.inside(limit.value)
+        begin, end = (top, at) if limit.upper else (at, bottom)
+        parts.append(
+            svg.element(
+                "rect", x=left, y=begin, width=right - left, height=end - begin, class_="infeasible"
+            )
+        )
+    return "".join(parts)
+
+
+def _floors(plot: Plot, canvas: Canvas, y: Axis) -> str:
+    left, right = canvas.across
+    parts = []
+    for limit in plot.floors:
+        at = y.inside(limit.value)
+        parts.append(svg.element("line", x1=left, x2=right, y1=at, y2=at, class_="limit"))
+        height = at - 5 if limit.upper else at + 15
+        parts.append(svg.text(limit.label, x=left + 6, y=height, class_="limit-name"))
     return "".join(parts)
 
 

@@ -17,18 +17,20 @@ from stillhouse.core.run.summary import Evaluation, RunSummary
 if TYPE_CHECKING:
     from rich.table import Table
 
-_FIXED = ("number", "key", "on_front", "seconds")
+_FIXED = ("number", "key", "on_front", "seconds", "fidelity")
 
 
 def results_csv(summary: RunSummary) -> str:
     """One line an evaluation, in order; lists become one column an item (`gene.heads.0`).
 
-    Columns after the first four are called `quality.NAME`, `cost.NAME` and `gene.NAME`. A cell
-    is empty where the evaluation has no such value, or one that is not finite.
+    The first four are followed by `fidelity` where the run has a ladder of them. The others are
+    called `quality.NAME`, `cost.NAME` and `gene.NAME`. A cell is empty where the evaluation has
+    no such value, or one that is not finite.
     """
     records = [_record(evaluation) for evaluation in summary.evaluations]
     names = dict.fromkeys(name for record in records for name in record)
-    ordered = [*_FIXED, *sorted((n for n in names if n not in _FIXED), key=_column_order)]
+    fixed = [name for name in _FIXED if name in names or (not records and name != "fidelity")]
+    ordered = [*fixed, *sorted((n for n in names if n not in _FIXED), key=_column_order)]
     out = io.StringIO()
     writer = csv.DictWriter(out, ordered, restval="", lineterminator="\n")
     writer.writeheader()
@@ -50,6 +52,8 @@ def _record(evaluation: Evaluation) -> dict[str, object]:
         "on_front": int(evaluation.on_front),
         "seconds": _cell(evaluation.seconds),
     }
+    if evaluation.fidelity is not None:
+        record["fidelity"] = evaluation.fidelity
     record |= {f"quality.{name}": _cell(value) for name, value in evaluation.values.items()}
     record |= {f"cost.{name}": _cell(value) for name, value in evaluation.costs.items()}
     for name, value in evaluation.configuration.items():

@@ -35,8 +35,8 @@ def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> S
     """
     if not opened.plan.run.baselines:
         return ()
-    fidelity = opened.plan.run.search.fidelity
-    state = evaluator.realise(found.entry.configuration, fidelity)
+    cheapest = opened.plan.run.search.rungs[0]
+    state = evaluator.realise(found.entry.configuration, cheapest)
     smaller = opened.family.scaled(opened.full, int(found.entry.costs["parameters"]))
     scaled = {"family": opened.family.name, "structure": smaller, "rebuilds": []}
     updates = found.student.updates

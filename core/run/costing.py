@@ -140,7 +140,7 @@ def batch_size(opened: Opened) -> int:
 
 
 def _limits(opened: Opened, teacher: Mapping[str, float]) -> tuple[Limit, ...]:
-    wanted = opened.plan.run.search.limits
+    wanted = opened.plan.run.search.cost_limits
     return tuple(resolve(w.cost, w.relation, w.value, w.relative, teacher) for w in wanted)
 
 
@@ -158,7 +158,7 @@ def _settle_counted(
     _refuse_sizes(opened, float(counted(sheet_of(opened, pool[:1]))["size_bytes"][0]))
     limits = [
         resolve(w.cost, w.relation, w.value, w.relative, teacher)
-        for w in opened.plan.run.search.limits
+        for w in opened.plan.run.search.cost_limits
         if w.cost not in MEASURED
     ]
     if limits:
@@ -168,7 +168,7 @@ def _settle_counted(
 
 def _refuse_sizes(opened: Opened, weight_bytes: float) -> None:
     units = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
-    for w in opened.plan.run.search.limits:
+    for w in opened.plan.run.search.cost_limits:
         lowest = weight_bytes / units.get(w.cost, 1.0)
         if w.cost in units and w.relation == "<=" and not w.relative and lowest > w.value:
             raise LimitError(

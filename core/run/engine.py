@@ -21,12 +21,14 @@ from stillhouse.core.run.controls import Control, control_networks
 from stillhouse.core.run.costing import open_device, settle_costs
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.finalists import Finalist, certify, recipe_facts
+from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Ledger
 from stillhouse.core.run.opened import Opened, open_run
+from stillhouse.core.run.pool import keep_pool
 from stillhouse.core.run.reporting import write_reports
 from stillhouse.core.run.searching import make_study, objectives, search
 from stillhouse.core.run.summary import RunSummary
-from stillhouse.core.run.teaching import initial_state, train_teacher
+from stillhouse.core.run.teaching import initial_state, settle_goals, train_teacher
 from stillhouse.core.run.telling import Told, save_best, summarise
 from stillhouse.core.search import Study
 
@@ -70,33 +72,38 @@ def execute(
     """Run a plan in a directory held by the caller; continue where an earlier try stopped.
 
     Raises:
-        LimitError: the limits cannot be met, before anything is trained.
+        LimitError: limits on known costs cannot be met, before anything is trained; or no
+            evaluated candidate meets those on metrics, after all evaluations.
         StillhouseError: what else the user can mend; everything finished so far is kept.
     """
     watch = Stopwatch(directory.folder / "stages.json", clock)
     opened = open_run(plan, catalogue, directory, progress)
-    wanted = objectives(opened)
+    objectives(opened)
     with watch.stage("costs"):
         device = open_device(opened)
         costing = settle_costs(opened, device)
+        keep_pool(opened, costing)
         directory.settled()
     with watch.stage("teacher"):
         teacher = train_teacher(opened)
         state = initial_state(opened, teacher)
+        goals = settle_goals(opened, teacher)
     evaluator = Evaluator(opened.steps, state, opened.context, opened.store, opened.origin)
     with watch.stage("prepare"):
         _prepare(opened, evaluator)
     with watch.stage("search"):
-        study = make_study(opened, costing.costs, costing.feasible)
-        with Ledger(directory.ledger, _fingerprint(opened, costing.facts())) as ledger:
-            entries = search(opened, evaluator, study, ledger)
+        study = make_study(opened, costing.costs, costing.feasible, goals)
+        with Ledger(directory.ledger, _fingerprint(opened, costing.facts(), goals)) as ledger:
+            entries = search(opened, evaluator, study, ledger, goals)
     exports = directory.folder / "exports"
     with watch.stage("finalists"):
-        certified = certify(opened, evaluator, device, entries, costing.limits, wanted, exports)
+        certified = certify(opened, evaluator, device, entries, costing.limits, goals, exports)
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
     notes = (*_sampler_notes(opened, study), *unfinished)
-    told = Told(opened, device, costing, entries, teacher, certified, controls, exports, notes)
+    told = Told(
+        opened, device, costing, goals, entries, teacher, certified, controls, exports, notes
+    )
     summary = summarise(told, watch.seconds)
     save_best(told, summary)
     write_atomically(directory.summary, summary.to_json())
@@ -115,10 +122,13 @@ def _prepare(opened: Opened, evaluator: Evaluator) -> None:
 
 
 def _sampler_notes(opened: Opened, study: Study) -> tuple[str, ...]:
+    """What the sampler says about its choices, and how often it was at a loss."""
+    said = tuple(f"sampler: {note}" for note in study.notes)
     if not study.fallbacks:
-        return ()
+        return said
     name = opened.plan.run.search.sampler.name
     return (
+        *said,
         f"{study.fallbacks} of {len(study.trials)} candidates were drawn at random within the "
         f"limits: sampler '{name}' proposed none that meets them in its tries",
     )
@@ -134,10 +144,12 @@ def _controls(
         return (), (f"the controls could not be trained: {error}",)
 
 
-def _fingerprint(opened: Opened, costs: Mapping[str, object]) -> str:
+def _fingerprint(opened: Opened, costs: Mapping[str, object], goals: Goals) -> str:
+    """What the ledger's entries depend on; limits on metrics and ladders only where there are."""
     run = opened.plan.run.search
+    more = (*goals.names, *((run.eta,) if len(run.rungs) > 1 else ()))
     return fingerprint(
         opened.origin, recipe_facts(opened), repr(opened.plan.space.dimensions), costs,
         run.sampler.name, dict(run.sampler.fixed), run.batch, run.fidelity,
-        run.maximize, run.minimize,
+        run.maximize, run.minimize, *more,
     )  # fmt: skip

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from stillhouse.core.cost.limits import Limit
-from stillhouse.core.errors import LimitError, StillhouseError
 from stillhouse.core.evaluate import Artefact, Rebuild, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator, predict
@@ -27,9 +26,10 @@ from stillhouse.core.measure import (
     structure_key,
 )
 from stillhouse.core.run.costing import batch_size, measured_costs
+from stillhouse.core.run.goals import Goals, ranked
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.search.sampler import Objective
+from stillhouse.core.run.unmet import none_passed
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,11 @@ class Finalist:
     artefact: Exported
     measured: Measured
 
+    @property
+    def known(self) -> dict[str, float]:
+        """Costs, measured where they can be, and metrics on the validation split."""
+        return {**self.entry.costs, **measured_costs(self.measured), **self.validation}
+
 
 @dataclass(frozen=True, eq=False)
 class Certified:
@@ -49,22 +54,6 @@ class Certified:
 
     passed: Sequence[Finalist]
     dropped: Sequence[Mapping[str, Any]]
-
-
-def ranked(
-    entries: Sequence[Entry], objectives: Sequence[Objective], costs: Sequence[str]
-) -> list[Entry]:
-    """Finished evaluations, best first; equal ones by cost, then by key."""
-    done = [e for e in entries if e.values]
-    return sorted(done, key=lambda e: (*_standing(e.values, objectives), *_costs(e, costs), e.key))
-
-
-def _standing(values: Mapping[str, float], objectives: Sequence[Objective]) -> list[float]:
-    return [o.sign * values[o.name] for o in objectives]
-
-
-def _costs(entry: Entry, costs: Sequence[str]) -> list[float]:
-    return [entry.costs[name] for name in costs]
 
 
 def restored(
@@ -121,9 +110,9 @@ def counts(costs: Mapping[str, float]) -> dict[str, int]:
     }
 
 
-def broken(limits: Sequence[Limit], costs: Mapping[str, float]) -> Limit | None:
-    """The first limit that measured costs break, or None."""
-    return next((lim for lim in limits if lim.excess(np.array([costs[lim.cost]]))[0] > 0), None)
+def broken(limits: Sequence[Limit], known: Mapping[str, float]) -> Limit | None:
+    """The first limit that measured costs or metrics break, or None."""
+    return next((lim for lim in limits if lim.excess(np.array([known[lim.cost]]))[0] > 0), None)
 
 
 def certify(
@@ -132,19 +121,20 @@ def certify(
     device: DeviceFile,
     entries: Sequence[Entry],
     limits: Sequence[Limit],
-    objectives: Sequence[Objective],
+    goals: Goals,
     folder: Path,
 ) -> Certified:
     """Take the best candidates, export and measure them, keep those within every limit.
 
-    A candidate that breaks a limit is dropped and the next one is tried, up to ten times as many
-    as the run asks for.
+    `limits` are those on costs; the goals' limits on metrics hold on the validation split. A
+    candidate that breaks one is dropped and the next one is tried, up to ten times as many as the
+    run asks for.
 
     Raises:
         LimitError: none of them meets the limits when measured; names the nearest miss.
     """
     wanted = opened.plan.run.search.finalists
-    order = ranked(entries, objectives, [limit.cost for limit in limits])[: wanted * 10]
+    order = ranked(entries, goals, [limit.cost for limit in limits])[: wanted * 10]
     passed: list[Finalist] = []
     dropped: list[dict[str, Any]] = []
     with opened.context.task_progress("finalists", wanted) as progress:
@@ -153,19 +143,15 @@ def certify(
             found, failed = _measured_group(opened, evaluator, device, group, folder)
             dropped += failed
             for finalist in found:
-                limit = broken(
-                    limits, {**finalist.entry.costs, **measured_costs(finalist.measured)}
-                )
+                limit = broken((*limits, *goals.outcomes), finalist.known)
                 if limit is None:
                     passed.append(finalist)
                     progress.advance()
                 else:
                     dropped.append(_miss(finalist, limit))
     if not passed:
-        raise _none_passed(entries, dropped)
-    passed.sort(
-        key=lambda f: (*_standing(f.validation, objectives), *_measured_standing(f), f.entry.key)
-    )
+        raise none_passed(entries, dropped, goals, opened.directory.folder)
+    passed.sort(key=lambda f: (*goals.standing(f.known), *_measured_standing(f), f.entry.key))
     return Certified(passed, dropped)
 
 
@@ -199,32 +185,15 @@ def _measured_group(
 
 
 def _miss(finalist: Finalist, limit: Limit) -> dict[str, Any]:
-    costs = {**finalist.entry.costs, **measured_costs(finalist.measured)}
     return {
         "configuration": finalist.entry.configuration,
         "cost": limit.cost,
         "relation": limit.relation,
         "bound": limit.bound,
-        "measured": costs[limit.cost],
+        "measured": finalist.known[limit.cost],
         "predicted_ms": finalist.entry.costs["latency_ms"],
         "measured_ms": finalist.measured.latency.latency_ms,
     }
-
-
-def _none_passed(entries: Sequence[Entry], dropped: Sequence[Mapping[str, Any]]) -> StillhouseError:
-    missed = [d for d in dropped if "bound" in d]
-    if not missed:
-        errors = [e.error for e in entries if e.error] + [d["error"] for d in dropped]
-        return StillhouseError(
-            f"no candidate could be evaluated, of {len(entries)} tried; the first error: "
-            f"{errors[0] if errors else 'none was proposed'}"
-        )
-    nearest = min(missed, key=lambda d: abs(d["measured"] / d["bound"] - 1))
-    return LimitError(
-        f"none of the {len(missed)} best candidates meets the limits when measured; the nearest "
-        f"has {nearest['cost']} {nearest['measured']:.4g} against {nearest['relation']} "
-        f"{nearest['bound']:.4g}. Relax the limit a little"
-    )
 
 
 def weights_key(student: Student) -> str:

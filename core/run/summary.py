@@ -38,11 +38,16 @@ class Evaluation:
     values: Mapping[str, float]
     seconds: float
     on_front: bool = False
+    fidelity: float | None = None
+    """Share of the full budget spent on it, where a run has several."""
 
 
 @dataclass(frozen=True)
 class LimitLine:
-    """A limit as it was applied: `text` is what the user wrote, `bound` the absolute number."""
+    """A limit as it was applied, on a cost or a metric of this name.
+
+    `text` is what the user wrote, `bound` the absolute number.
+    """
 
     cost: str
     relation: str
@@ -91,6 +96,8 @@ class RunSummary:
     """Seconds each stage of the run took."""
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    metrics: Sequence[Mapping[str, Any]] = ()
+    """What the task measures: `{"name", "maximize"}`."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False)

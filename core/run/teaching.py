@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from torch import nn
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.evaluate import Artefact, ModuleTeacher, State, Student
+from stillhouse.core.evaluate.evaluator import predict
+from stillhouse.core.plan.objectives import refuse_beyond_best
+from stillhouse.core.run.goals import Goals, goals_of
 from stillhouse.core.run.opened import Opened
 
 
@@ -36,6 +40,24 @@ def initial_state(opened: Opened, teacher: Student) -> State:
     widths = opened.family.taps(opened.full)
     module = teacher.module.to(opened.context.device)
     return State({"teacher": ModuleTeacher(module, tuple(widths), widths)}, opened.task.data)
+
+
+def settle_goals(opened: Opened, teacher: Student) -> Goals:
+    """The run's goals; limits in percent are of the teacher's metrics on the validation split.
+
+    Raises:
+        LimitError: a percentage comes to more than the metric can be.
+    """
+    search = opened.plan.run.search
+    values: Mapping[str, float] = {}
+    if any(limit.relative for limit in search.outcome_limits):
+        split = opened.task.data.validation
+        values = opened.task.score(predict(teacher, split), split.targets)
+    goals = goals_of(search, values)
+    known = {metric.name: metric for metric in opened.task.metrics}
+    for limit in goals.outcomes:
+        refuse_beyond_best(limit, known[limit.cost])
+    return goals
 
 
 def _fresh(opened: Opened) -> nn.Module:

@@ -8,8 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.evaluate import Student
 from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, Exported, Measured
@@ -22,10 +21,10 @@ from stillhouse.core.run.finalists import (
     export,
     measure_artefacts,
 )
+from stillhouse.core.run.goals import Goals, front_of
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.saving import save_model, sha256
-from stillhouse.core.run.searching import objectives
 from stillhouse.core.run.summary import (
     Certificate,
     Evaluation,
@@ -33,7 +32,6 @@ from stillhouse.core.run.summary import (
     ModelRow,
     RunSummary,
 )
-from stillhouse.core.search.front import on_front
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +41,7 @@ class Told:
     opened: Opened
     device: DeviceFile
     costing: Costing
+    goals: Goals
     entries: Sequence[Entry]
     teacher: Student
     certified: Certified
@@ -61,7 +60,7 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
     return RunSummary(
         name=run.name,
         task=run.task.name,
-        objectives=[{"name": o.name, "maximize": o.maximize} for o in objectives(opened)],
+        objectives=[{"name": o.name, "maximize": o.maximize} for o in told.goals.objectives],
         limits=limit_lines(told),
         sampler=run.search.sampler.name,
         seed=run.search.seed,
@@ -76,6 +75,7 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
         stages=stages,
         versions=_versions(),
         notes=_notes(told),
+        metrics=[{"name": m.name, "maximize": m.better == "higher"} for m in opened.task.metrics],
     )
 
 
@@ -96,9 +96,11 @@ def save_best(told: Told, summary: RunSummary) -> None:
 
 def limit_lines(told: Told) -> list[LimitLine]:
     """The limits as the user wrote them beside the numbers they came to."""
-    wanted = told.opened.plan.run.search.limits
-    pairs = zip(wanted, told.costing.limits, strict=True)
-    return [LimitLine(a.cost, a.relation, b.bound, a.text) for a, b in pairs]
+    search = told.opened.plan.run.search
+    written = (*search.cost_limits, *search.outcome_limits)
+    pairs = zip(written, (*told.costing.limits, *told.goals.outcomes), strict=True)
+    lines = {a: LimitLine(a.cost, a.relation, b.bound, a.text) for a, b in pairs}
+    return [lines[limit] for limit in search.limits]
 
 
 def _rows(told: Told) -> list[ModelRow]:
@@ -150,21 +152,16 @@ def _score(told: Told, student: Student, name: Any) -> dict[str, float]:
 def _evaluations(told: Told) -> list[Evaluation]:
     front = _front(told)
     return [
-        Evaluation(e.number, e.key, e.configuration, e.costs, e.values, e.seconds, bool(on))
+        Evaluation(e.number, e.key, e.configuration, e.costs, e.values, e.seconds, on, e.fidelity)
         for e, on in zip(told.entries, front, strict=True)
     ]
 
 
-def _front(told: Told) -> np.ndarray:
-    """Which evaluations are best in some mix of the objectives and the limited costs."""
-    wanted = objectives(told.opened)
-    costs = [limit.cost for limit in told.costing.limits] or ["parameters"]
-    points = [
-        [e.values.get(o.name, np.nan) for o in wanted] + [e.costs[c] for c in costs]
-        for e in told.entries
-    ]
-    directions = [o.maximize for o in wanted] + [False] * len(costs)
-    return np.asarray(on_front(np.array(points), directions))
+def _front(told: Told) -> list[bool]:
+    """The front in the objectives and the limited costs, or where there is none, parameters."""
+    costs = list(dict.fromkeys(limit.cost for limit in told.costing.limits))
+    cheap = any(o.name in COST_NAMES for o in told.goals.objectives)
+    return front_of(told.entries, told.goals, costs or ([] if cheap else ["parameters"]))
 
 
 def _finalist_pairs(told: Told) -> list[dict[str, Any]]:
@@ -193,6 +190,7 @@ def _certificate(told: Told) -> Certificate:
         measured={
             **best.entry.costs,
             **measured_costs(best.measured),
+            **{limit.cost: best.validation[limit.cost] for limit in told.goals.outcomes},
             "median_ms": latency.median_ms,
             "p95_ms": latency.p95_ms,
             "repeats": latency.repeats,
@@ -223,10 +221,25 @@ def _versions() -> dict[str, str]:
 
 def _notes(told: Told) -> list[str]:
     notes = list(told.notes)
-    asked = told.opened.plan.run.search.evaluations
+    search = told.opened.plan.run.search
+    asked = search.evaluations
+    if len(search.rungs) > 1:
+        notes.append(_ladder(told.entries, search.rungs))
     if len(told.entries) < asked:
         notes.append(f"the feasible part of the space held {len(told.entries)} of {asked} wanted")
     failed = [e for e in told.entries if not e.values]
     if failed:
         notes.append(f"{len(failed)} candidates failed; the first: {failed[0].error}")
     return notes
+
+
+def _ladder(entries: Sequence[Entry], rungs: Sequence[float]) -> str:
+    """Evaluations by rung; what they come to in evaluations of the last rung."""
+    counts = [sum(entry.fidelity == rung for entry in entries) for rung in rungs]
+    each = zip(counts, rungs, strict=True)
+    said = ", ".join(f"{count} at fidelity {rung:g}" for count, rung in each)
+    spent = sum(count * rung for count, rung in zip(counts, rungs, strict=True)) / rungs[-1]
+    return (
+        f"evaluations climbed a ladder: {said}; their training cost as much as {spent:.3g} "
+        f"evaluations at {rungs[-1]:g}. The front is of the highest rung"
+    )

@@ -179,12 +179,52 @@ BROKEN = {
     "a limit that cannot be read": (
         '"<= 0.2"',
         '"< 2 MB"',
-        r"13:17: search.limits.latency_ms: expected a bound such as 2, .*got '< 2 MB'",
+        r"13:17: search.limits.latency_ms: expected a limit such as .*got \"< 2 MB\"",
     ),
     "a limit of zero": (
         '"<= 0.2"',
         "0",
         r"13:17: search.limits.latency_ms: expected a finite bound above 0, got 0",
+    ),
+    "limits that contradict": (
+        '"<= 0.2"',
+        '[">= 3", "<= 0.2"]',
+        r"13:26: search.limits.latency_ms.1: nothing is both >= 3 and <= 0.2; expected the lower",
+    ),
+    "a written range upside down": (
+        '"<= 0.2"',
+        '"3 .. 0.2"',
+        r"13:17: search.limits.latency_ms: expected the lower bound first and no larger, got",
+    ),
+    "two bounds on one side": (
+        '"<= 0.2"',
+        '["<= 0.2", 3]',
+        r"13:28: search.limits.latency_ms.1: two bounds on one side, <= 0.2 and <= 3; keep one",
+    ),
+    "no bounds": (
+        '"<= 0.2"',
+        "[]",
+        r"13:17: search.limits.latency_ms: expected a bound such as 2, .*got an empty list",
+    ),
+    "a bound on another cost": (
+        '"<= 0.2"',
+        '"macs <= 0.2"',
+        r"13:17: search.limits.latency_ms: expected a bound on latency_ms, got one on macs",
+    ),
+    "a ladder that falls": (
+        "seed: 0",
+        "fidelity: [0.5, 0.25]",
+        r"16:19: search.fidelity.1: expected a share .*, above 0.5 \(rungs rise\) .*, got 0.25",
+    ),
+    "a rung beyond the whole": (
+        "seed: 0",
+        "fidelity: [2]",
+        r"16:14: search.fidelity.0: expected a share .*, at least 0 and at most 1, got 2",
+    ),
+    "a ladder without rungs": (
+        "seed: 0",
+        "fidelity: []",
+        r"16:13: search.fidelity: expected a share of the budget or a list of rising ones, got",
     ),
     "no objective": (
         "  maximize: accuracy\n",

@@ -8,6 +8,8 @@ import pytest
 from stillhouse.core.config import Limit, SearchRange, parse
 from stillhouse.core.errors import ConfigError
 
+FORM = r".*latency_ms <= 2.*(got|costs are)"
+
 
 @pytest.fixture
 def changed(catalogue, run_text):
@@ -95,8 +97,31 @@ def test_yaml_in_an_override_is_as_safe_as_in_a_file(changed):
 
 @pytest.mark.parametrize("option", ["latency_ms", "latency_ms = 2", "<= 2", "latency_ms < 2", ""])
 def test_a_malformed_limit_shows_the_form(changed, option):
-    with pytest.raises(ConfigError, match=re.escape(f"--limit {quote(option)}: expected COST <=")):
+    with pytest.raises(ConfigError, match=re.escape(f"--limit {quote(option)}: expected ") + FORM):
         changed(limits=(option,))
+
+
+def bounds(run, name: str) -> list[str]:
+    return [limit.text for limit in run.search.limits if limit.cost == name]
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (("latency_ms >= 0.1",), [">= 0.1", "<= 0.2"]),
+        (("latency_ms >= 0.1", "latency_ms <= 3"), [">= 0.1", "<= 3"]),
+        (("0.3 <= latency_ms <= 0.4",), [">= 0.3", "<= 0.4"]),
+        (("0.3 <= latency_ms <= 0.4", "latency_ms <= 0.5"), [">= 0.3", "<= 0.5"]),
+        (("latency_ms <= 3%",), ["<= 3%"]),
+    ],
+)
+def test_a_limit_replaces_its_own_side_and_leaves_the_other(changed, options, left):
+    assert bounds(changed(limits=options), "latency_ms") == left
+
+
+def test_a_limit_that_contradicts_the_file_is_quoted(changed):
+    with pytest.raises(ConfigError, match=r"--limit 'latency_ms >= 3': search.limits.latency_ms"):
+        changed(limits=("latency_ms >= 3",))
 
 
 def test_an_unknown_cost_in_a_limit_offers_the_nearest(changed):

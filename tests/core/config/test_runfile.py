@@ -17,6 +17,8 @@ from stillhouse.core.config import (
     parse,
 )
 from stillhouse.core.errors import ConfigError
+from stillhouse.core.plugin.metrics import CLASSIFICATION, Metric
+from stillhouse.core.plugin.records import TaskInfo
 
 
 @pytest.fixture
@@ -78,6 +80,78 @@ def test_limits_are_absolute_or_a_percentage(run):
 def test_a_bound_has_several_spellings(catalogue, written, limit):
     search = f"{{maximize: accuracy, limits: {{macs: {written}}}}}"
     assert parse(minimal(search=search), "run.yaml", catalogue).search.limits == (limit,)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['"0.1 .. 0.2"', '"0.1 <= macs <= 0.2"', '[">= 0.1", "<= 0.2"]', '["<= 0.2", ">= 0.1"]'],
+)
+def test_a_range_is_two_limits(catalogue, written):
+    search = f"{{maximize: accuracy, limits: {{macs: {written}}}}}"
+    run = parse(minimal(search=search), "run.yaml", catalogue)
+    low, high = Limit("macs", ">=", 0.1, False, ">= 0.1"), Limit("macs", "<=", 0.2, False, "<= 0.2")
+    assert run.search.limits == (low, high)
+    assert parse(run.to_yaml(), "run.yaml", catalogue) == run
+
+
+def measuring(catalogue, *metrics: Metric):
+    """The catalogue with a task that declares what it measures."""
+
+    class Measuring(type(catalogue)):
+        def record(self, kind, name):
+            if kind != "task":
+                return super().record(kind, name)
+            return TaskInfo(name=name, summary="", build="x:y", metrics=metrics)
+
+    return Measuring()
+
+
+def searched(catalogue, limits: str):
+    search = f"{{maximize: accuracy, limits: {limits}}}"
+    return parse(minimal(search=search), "run.yaml", catalogue).search
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [
+        ("0.97", Limit("accuracy", ">=", 0.97, False, ">= 0.97")),
+        ('">= 97%"', Limit("accuracy", ">=", 97.0, True, ">= 97%")),
+        ('"<= 0.5"', Limit("accuracy", "<=", 0.5, False, "<= 0.5")),
+    ],
+)
+def test_a_metric_of_the_task_may_be_limited(catalogue, written, limit):
+    known = measuring(catalogue, *CLASSIFICATION)
+    search = searched(known, f"{{accuracy: {written}, size_kb: 9}}")
+    assert search.outcome_limits == (limit,)
+    assert [limit.cost for limit in search.cost_limits] == ["size_kb"]
+
+
+def test_a_bare_bound_lies_on_the_side_of_the_better(catalogue):
+    known = measuring(catalogue, *CLASSIFICATION)
+    assert searched(known, "{log_loss: 0.2}").limits[0].relation == "<="
+
+
+def test_what_the_task_does_not_measure_is_no_limit(catalogue):
+    known = measuring(catalogue, *CLASSIFICATION)
+    with pytest.raises(ConfigError, match=r"limits\.acuracy: unknown key; did you mean 'acc"):
+        searched(known, "{acuracy: 0.9}")
+
+
+def test_of_a_task_that_declares_nothing_any_metric_may_be_limited(catalogue):
+    assert searched(measuring(catalogue), '{recall: ">= 0.9"}').limits[0].cost == "recall"
+    with pytest.raises(ConfigError, match=r"recall: expected <= or >= before the bound, got 0\.9"):
+        searched(measuring(catalogue), "{recall: 0.9}")
+
+
+def test_fidelity_is_a_share_or_a_ladder_of_shares(catalogue):
+    def fidelity(written: str):
+        text = minimal(search=f"{{maximize: accuracy, fidelity: {written}}}")
+        run = parse(text, "run.yaml", catalogue)
+        assert parse(run.to_yaml(), "run.yaml", catalogue) == run
+        return run.search.fidelity, run.search.rungs
+
+    assert fidelity("0.5") == fidelity("[0.5]") == (0.5, (0.5,))
+    assert fidelity("[0, 0.25, 1]") == ((0.0, 0.25, 1.0), (0.0, 0.25, 1.0))
 
 
 def test_a_short_file_gets_every_default(catalogue):

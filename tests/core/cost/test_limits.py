@@ -81,6 +81,30 @@ def test_a_limit_on_a_cost_nobody_computes_is_refused() -> None:
         violation({"macs": np.array([1.0])}, [Limit("latency_ms", "<=", 1)])
 
 
+def test_a_metric_is_resolved_where_its_name_is_allowed() -> None:
+    found = resolve("accuracy", ">=", 97, True, {"accuracy": 0.9}, ["accuracy"])
+    assert found == Limit("accuracy", ">=", 97 / 100 * 0.9)
+
+
+@given(
+    value=st.floats(-1e12, 1e12),
+    bound=st.floats(-1e12, 1e12),
+    relation=st.sampled_from(["<=", ">="]),
+)
+def test_the_signed_excess_is_the_excess_with_the_room_left_below_zero(
+    value: float, bound: float, relation: str
+) -> None:
+    limit = Limit("accuracy", relation, bound)
+    signed = limit.signed_excess(np.array([value]))[0]
+    assert max(signed, 0.0) == limit.excess(np.array([value]))[0]
+
+
+def test_the_signed_excess_of_what_is_not_finite_is_unknown() -> None:
+    signed = Limit("accuracy", ">=", 0.5).signed_excess(np.array([np.nan, np.inf, 0.75]))
+    assert np.isnan(signed[:2]).all()
+    assert signed[2] == -0.5
+
+
 def test_a_margin_makes_predicted_costs_count_as_worse() -> None:
     values = np.array([8.0, 10.0, 12.0])
     assert Limit("macs", "<=", 9.0, margin=0.125).excess(values).tolist() == [0, 0.25, 0.5]

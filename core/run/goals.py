@@ -1,0 +1,132 @@
+"""What a run is after: objectives, limits on measured values, and who stands how among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from stillhouse.core.config.records import SearchSection
+from stillhouse.core.cost.limits import Limit, resolve
+from stillhouse.core.errors import LimitError
+from stillhouse.core.run.ledger import Entry
+from stillhouse.core.search.front import on_front
+from stillhouse.core.search.sampler import Objective
+
+Known = Mapping[str, float]
+"""Costs and metrics of one candidate, by name."""
+
+
+@final
+@dataclass(frozen=True)
+class Goals:
+    """Objectives, each a metric or a known cost, and absolute limits on metrics (`outcomes`)."""
+
+    objectives: tuple[Objective, ...]
+    outcomes: tuple[Limit, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The outcomes as a problem names them: `accuracy >= 0.97`."""
+        return tuple(str(limit) for limit in self.outcomes)
+
+    def values(self, known: Known) -> list[float]:
+        """The objectives' values in their order; NaN where one is missing."""
+        return [known.get(objective.name, np.nan) for objective in self.objectives]
+
+    def excess(self, known: Known) -> list[float]:
+        """By how much each outcome breaks its limit: at most 0 where met, NaN where missing."""
+        return [
+            float(limit.signed_excess(np.array([known.get(limit.cost, np.nan)]))[0])
+            for limit in self.outcomes
+        ]
+
+    def violation(self, known: Known) -> float:
+        """Sum of what breaks the limits on metrics: 0 where all are met, infinite where unknown."""
+        over = np.array(self.excess(known))
+        return float(np.where(np.isnan(over), np.inf, np.maximum(over, 0.0)).sum())
+
+    def standing(self, known: Known) -> list[float]:
+        """Sorts the best first: by the first objective, then by the next ones."""
+        pairs = zip(self.objectives, self.values(known), strict=True)
+        return [objective.sign * value for objective, value in pairs]
+
+
+def objectives_of(search: SearchSection) -> tuple[Objective, ...]:
+    return (
+        *(Objective(name, True) for name in search.maximize),
+        *(Objective(name, False) for name in search.minimize),
+    )
+
+
+def goals_of(search: SearchSection, teacher: Known) -> Goals:
+    """The goals of a run; `teacher` are its teacher's metrics, of which percentages are.
+
+    Raises UserError for a percentage of a metric that the teacher does not have, LimitError for
+    a lower bound above the upper one.
+    """
+    outcomes = tuple(
+        resolve(limit.cost, limit.relation, limit.value, limit.relative, teacher, [limit.cost])
+        for limit in search.outcome_limits
+    )
+    for low in outcomes:
+        for high in outcomes:
+            if (low.cost, low.relation, high.relation) == (high.cost, ">=", "<="):
+                _refuse_empty(low, high)
+    return Goals(objectives_of(search), outcomes)
+
+
+def _refuse_empty(low: Limit, high: Limit) -> None:
+    if low.bound > high.bound:
+        raise LimitError(
+            f"limits: nothing is both {low} and {high}, percentages taken of the teacher's; "
+            f"the nearest reachable bounds are equal ones: relax one of the two to the other"
+        )
+
+
+def known_of(entry: Entry) -> Known:
+    """Known costs and measured values of an evaluation; nothing of one that failed."""
+    return {**entry.costs, **entry.values} if entry.values else {}
+
+
+def latest(entries: Iterable[Entry]) -> list[Entry]:
+    """Each candidate's evaluation on the highest rung it reached, in order of evaluation."""
+    last = {entry.key: entry for entry in entries}
+    return sorted(last.values(), key=lambda entry: entry.number)
+
+
+def ranked(entries: Sequence[Entry], goals: Goals, costs: Sequence[str]) -> list[Entry]:
+    """Candidates that did not fail on the highest rung they reached, best first.
+
+    Those that meet the limits on metrics come before all others, those of a higher rung before
+    those of a lower one, then by the goals; equal ones by cost, then by key.
+    """
+
+    def order(entry: Entry) -> tuple[object, ...]:
+        known = known_of(entry)
+        over, rung = goals.violation(known), entry.fidelity or 0.0
+        limited = [entry.costs[name] for name in costs]
+        return (over > 0, -rung, over, *goals.standing(known), *limited, entry.key)
+
+    return sorted((entry for entry in latest(entries) if entry.values), key=order)
+
+
+def front_of(entries: Sequence[Entry], goals: Goals, costs: Sequence[str]) -> list[bool]:
+    """Which evaluations are best in some mix of the objectives and of `costs`, lower ones better.
+
+    Only evaluations that meet the limits on metrics, at the highest fidelity that any of these
+    reached: values of different rungs do not compare.
+    """
+    names = [name for name in costs if name not in {o.name for o in goals.objectives}]
+    known = [known_of(entry) for entry in entries]
+    sound = [bool(one) and goals.violation(one) == 0 for one in known]
+    rungs = [entry.fidelity or 0.0 for entry in entries]
+    top = max((rung for rung, good in zip(rungs, sound, strict=True) if good), default=0.0)
+    points = np.full((len(entries), len(goals.objectives) + len(names)), np.nan)
+    for i, one in enumerate(known):
+        if sound[i] and rungs[i] == top:
+            points[i] = [*goals.values(one), *(one[name] for name in names)]
+    directions = [o.maximize for o in goals.objectives] + [False] * len(names)
+    return [bool(on) for on in on_front(points, directions)]
