@@ -20,6 +20,7 @@ from stillhouse.core.space import load_space
 
 SPACE = "keyword-transformer"
 CONTESTANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "surrogate": ("surrogate", {}),
     "evolution": ("evolution", {}),
     "evolution-unscreened": ("evolution", {"surrogate": False}),
     "random": ("random", {}),

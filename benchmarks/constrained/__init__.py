@@ -1,0 +1,1 @@
+"""Constrained test problems, who competes on them, and how the result is scored."""
