@@ -1,8 +1,9 @@
-"""Spaces of any width with costs, truth and models that are tables or matrices: cheap to evaluate."""
+"""Spaces of any width; costs, truth and models that are tables or matrices, so cheap to call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -43,7 +44,7 @@ class TabledCosts(Costs):
         self._kilobytes, self._factors = kilobytes[kept], factors[kept]
         self.limits: tuple[Limit, ...] = ()
         if quantile is not None:
-            table = self.table(space.sample(10_000, rng))
+            table = self.table(space.sample(2000, rng))
             ends = {name: float(np.quantile(values, quantile)) for name, values in table.items()}
             self.limits = tuple(Limit(name, "<=", end) for name, end in ends.items())
 
@@ -62,7 +63,7 @@ class TabledCosts(Costs):
 def tabled_problem(space: Space, objectives: int, quantile: float = 0.2) -> Problem:
     """Accuracy to be measured, and with two objectives latency, known; two limits."""
     costs = TabledCosts(space, quantile)
-    drawn = space.sample(4096, np.random.default_rng(1))
+    drawn = space.sample(2000, np.random.default_rng(1))
     feasible = drawn[meets_limits(costs, drawn)][:64]
     return Problem(space, costs, _OBJECTIVES[:objectives], 0, feasible)
 
@@ -95,8 +96,7 @@ def perceptron(problem: Problem) -> Predict:
     space, rng = problem.space, np.random.default_rng(3)
     sizes = [space.encoding(problem.feasible[:1]).shape[1], HIDDEN, HIDDEN, 1]
     layers = [
-        (rng.normal(size=(a, b)) * (2 / a) ** 0.5).astype(np.float32)
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        (rng.normal(size=(a, b)) * (2 / a) ** 0.5).astype(np.float32) for a, b in pairwise(sizes)
     ]
 
     def values(codes: Codes) -> Array:

@@ -1,4 +1,4 @@
-"""Evolution on predictions: the best of the candidates within the limits, none of them evaluated."""
+"""Evolution on predictions: the best candidates within the limits, none of them evaluated."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def evolve(
 
 @final
 class Evolution:
-    """Tournaments, crossover, mutation, repair to feasibility, elitism; the whole population at once.
+    """Tournaments, crossover, mutation, repair and elitism, a whole population at once.
 
     Source of the scheme: Deb et al., NSGA-II, 2002; here no child is seen twice, and one that
     breaks a limit is repaired instead of being thrown away.
@@ -89,10 +89,11 @@ class Evolution:
         """The first population: ancestors, and random candidates repaired towards them."""
         drawn = self._space.sample(self._population, self._rng)
         if not len(start):
-            self._take(self._new(drawn[meets_limits(self._costs, drawn)]))
+            drawn = drawn[meets_limits(self._costs, drawn)]
+            self._take(drawn[self._unknown(drawn)])
             return
         parents = start[self._rng.integers(len(start), size=len(drawn))]
-        self._take(self._new(start))
+        self._take(start[self._seen.take(self._space.marks(start))])
         # What is to be avoided must not fill the population: half of the places are new.
         half = self._population // 2
         self._codes, self._scores = self._codes[:half], self._scores[:half]
@@ -129,16 +130,18 @@ class Evolution:
 
     def _mended(self, children: Codes, parents: Codes) -> Codes:
         """The new ones among children, repaired where they break a limit; seen from here on."""
-        fresh = self._seen.take(self._space.marks(children))
+        fresh = self._unknown(children)
         children, parents = children[fresh], parents[fresh]
         met = meets_limits(self._costs, children)
         broken = children[~met], parents[~met]
         mended = repaired(self._space, self._costs, *broken, self._rng)
-        return np.concatenate([children[met], self._new(mended)])
+        return np.concatenate([children[met], mended[self._unknown(mended)]])
 
-    def _new(self, codes: Codes) -> Codes:
-        """Distinct candidates among codes that were not seen; they are from here on."""
-        return codes[self._seen.take(self._space.marks(codes))]
+    def _unknown(self, codes: Codes) -> NDArray[np.intp]:
+        """Places of distinct codes neither seen nor to be avoided; all are seen from here on."""
+        marks = self._space.marks(codes)
+        fresh = self._seen.take(marks)
+        return fresh[~self._avoid.holds(marks[fresh])]
 
     def _take(self, codes: Codes) -> None:
         """Predict, and keep the best of all."""

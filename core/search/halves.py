@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from stillhouse.core.search.lagrangian import Array, Relaxed, Whole
 
 MOST_STATES: Final = 1 << 20
-MOST_PAIRS: Final = 1 << 25
 
 _CHUNK: Final = 1 << 20
 
@@ -75,41 +74,88 @@ def halves(relaxed: Relaxed, reach: float, merge: bool, most: int) -> tuple[Half
 
 
 def _alternatives(relaxed: Relaxed, reach: float) -> list[Whole]:
-    """Options worth changing to, unit by unit, the unit with the dearest change first."""
+    """Options worth changing to, unit by unit, the unit with the cheapest change first."""
     worth = relaxed.reduced <= reach
     worth[relaxed.first] = False
     at = np.flatnonzero(worth)
     starts = np.flatnonzero(np.diff(relaxed.options.unit[at], prepend=-1))
     parts = np.split(at, starts[1:]) if len(at) else []
-    return sorted(parts, key=lambda part: -float(relaxed.reduced[part].min()))
+    return sorted(parts, key=lambda part: float(relaxed.reduced[part].min()))
 
 
 def _half(relaxed: Relaxed, units: list[Whole], reach: float, merge: bool, most: int) -> Half:
     change = relaxed.options.use - relaxed.options.use[relaxed.first][relaxed.options.unit]
-    reduced, use = np.zeros(1), np.zeros((1, change.shape[1]))
-    node, parents, taken = np.zeros(1, np.int64), [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
-    nodes, look_at = 1, 64
+    grown = _Growing(change.shape[1])
+    look_at = 64
     for unit in units:
-        added = [(int(o), np.flatnonzero(reduced + relaxed.reduced[o] <= reach)) for o in unit]
-        grown = sum(len(at) for _, at in added)
-        parents += [node[at] for _, at in added]
-        taken += [np.full(len(at), o) for o, at in added]
-        reduced = np.concatenate([reduced, *(reduced[at] + relaxed.reduced[o] for o, at in added)])
-        use = np.concatenate([use, *(use[at] + change[o] for o, at in added)])
-        node = np.concatenate([node, np.arange(nodes, nodes + grown)])
-        nodes += grown
-        if merge and len(node) >= look_at:
-            kept = _merged(relaxed, reduced, use)
-            reduced, use, node = reduced[kept], use[kept], node[kept]
-            look_at = 2 * len(node) if len(kept) < 0.9 * (len(kept) + grown) else 8 * len(node)
-        if len(node) > most:
-            order = np.argpartition(reduced, most)
-            reach = float(np.nextafter(reduced[order[most]], -np.inf))
-            kept = np.sort(order[:most])
-            reduced, use, node = reduced[kept], use[kept], node[kept]
-    order = np.argsort(reduced, kind="stable")
-    parent, option = np.concatenate(parents), np.concatenate(taken)
-    return Half(reduced[order], use[order], node[order], parent, option, reach)
+        before = grown.count
+        for option in unit.tolist():
+            grown.extend(option, relaxed.reduced[option], change[option], before, reach)
+        if merge and grown.count >= look_at:
+            unmerged = grown.count
+            grown.keep(_merged(relaxed, *grown.sums()))
+            look_at = (2 if grown.count < 0.9 * unmerged else 8) * grown.count
+        if grown.count > most:
+            # The cheapest stay; what may be added from here on is cheaper than what went.
+            order = np.argpartition(grown.sums()[0], most)
+            reach = min(reach, float(np.nextafter(grown.sums()[0][order[most]], -np.inf)))
+            grown.keep(np.sort(order[:most]))
+            if reach < 0:
+                break
+    return grown.sorted(reach)
+
+
+class _Growing:
+    """Partial picks while they are listed, in arrays that double when they are full."""
+
+    def __init__(self, columns: int) -> None:
+        self.count = 1
+        self._reduced = np.zeros(64)
+        self._use = np.zeros((64, columns))
+        self._node = np.zeros(64, dtype=np.int64)
+        self._parents = [np.zeros(1, dtype=np.int64)]
+        self._options = [np.zeros(1, dtype=np.int64)]
+        self._nodes = 1
+
+    def sums(self) -> tuple[Array, Array]:
+        """What each adds (n,) and its change of use (n, columns)."""
+        return self._reduced[: self.count], self._use[: self.count]
+
+    def extend(self, option: int, cost: float, use: Array, before: int, reach: float) -> None:
+        """Let the first `before` change to an option too, as far as that stays within reach."""
+        at = np.flatnonzero(self._reduced[:before] <= reach - cost)
+        if not len(at):
+            return
+        start, stop = self.count, self.count + len(at)
+        self._make_room(stop)
+        self._reduced[start:stop] = self._reduced[at] + cost
+        self._use[start:stop] = self._use[at] + use
+        self._node[start:stop] = np.arange(self._nodes, self._nodes + len(at))
+        self._parents.append(self._node[at])
+        self._options.append(np.full(len(at), option))
+        self._nodes += len(at)
+        self.count = stop
+
+    def keep(self, rows: Whole) -> None:
+        """Drop all but some, given in increasing order."""
+        self.count = len(rows)
+        for array in (self._reduced, self._use, self._node):
+            array[: self.count] = array[rows]
+
+    def sorted(self, complete: float) -> Half:
+        reduced, use = self.sums()
+        order = np.argsort(reduced, kind="stable")
+        parent, option = np.concatenate(self._parents), np.concatenate(self._options)
+        return Half(reduced[order], use[order], self._node[order], parent, option, complete)
+
+    def _make_room(self, count: int) -> None:
+        size = len(self._reduced)
+        if count <= size:
+            return
+        size = max(2 * size, count)
+        self._reduced = np.resize(self._reduced, size)
+        self._use = np.concatenate([self._use, np.zeros((size - len(self._use), self._use.shape[1]))])
+        self._node = np.resize(self._node, size)
 
 
 def _merged(relaxed: Relaxed, reduced: Array, use: Array) -> Whole:
@@ -127,7 +173,7 @@ def _merged(relaxed: Relaxed, reduced: Array, use: Array) -> Whole:
 
 
 def join(
-    relaxed: Relaxed, left: Half, right: Half, reach: float, keep: int, pairs: int = MOST_PAIRS
+    relaxed: Relaxed, left: Half, right: Half, reach: float, keep: int, pairs: int
 ) -> Joined:
     """The `keep` cheapest whole picks that add at most `reach`; looks at about `pairs` at most.
 

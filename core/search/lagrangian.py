@@ -105,7 +105,8 @@ def lowered(options: Options, over: Array, under: Array, share: Array | None = N
     least = np.minimum.reduceat(priced, starts) if len(starts) else np.empty(0)
     reduced = priced - least[options.unit]
     # Rounding leaves ties open; of those the one that the relaxation picks is nearest the limits.
-    reduced[reduced <= 1e-12 * np.abs(priced).max(initial=0.0)] = 0.0
+    sizes = np.abs(options.value) + np.abs(options.use) @ (over + under)
+    reduced[reduced <= 1e-12 * sizes.max(initial=0.0)] = 0.0
     share = np.zeros(len(priced)) if share is None else share
     first = _first(np.where(reduced == 0.0, share, -1.0), starts)
     bound = options.constant + float(least.sum())

@@ -21,6 +21,9 @@ Accept = Callable[[Whole], NDArray[np.bool_]]
 
 _KEPT: Final = 8
 _HUNTS: Final = 6
+_PAIRS: Final = 32
+_FEW: Final = 500
+_LEAST_REACH: Final = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +96,14 @@ def _levels(
     """Ever wider reaches, until nothing lies beyond or the halves grow too many."""
     end = min(cutoff - relaxed.bound, _everything(relaxed))
     step = _step(relaxed.options)
-    reach, complete = min(_first_reach(relaxed), end), -np.inf
+    reach, complete = min(_first_reach(relaxed) or end * _LEAST_REACH, end), -np.inf
     for size in (most >> 6, most >> 3, most):
         capped = False
         while not capped:
             left, right = halves(relaxed, reach, merge, size)
             for widening in range(_HUNTS):
                 wide = min(end, reach * 1.5**widening)
-                joined = join(relaxed, left, right, wide, keep)
+                joined = join(relaxed, left, right, wide, keep, _PAIRS * size)
                 if joined.exhausted:
                     complete = max(complete, min(left.complete, right.complete, wide))
                 bound = _raised(relaxed, complete, step, cutoff, complete >= end)
@@ -112,7 +115,8 @@ def _levels(
             capped = min(left.complete, right.complete) < reach or not joined.exhausted
             if not capped:
                 found = joined.added[0] if len(joined.added) else np.inf
-                reach = min(end, reach * 1.5, float(found) if found > reach else np.inf)
+                growth = 4.0 if max(len(left.reduced), len(right.reduced)) < _FEW else 1.5
+                reach = min(end, reach * growth, float(found) if found > reach else np.inf)
 
 
 def _first_reach(relaxed: Relaxed) -> float:

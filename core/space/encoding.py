@@ -58,7 +58,7 @@ class Encoding:
         return out
 
     def _whole(self, codes: Codes) -> bool:
-        return len(self.scaled_from) == codes.shape[1]
+        return bool(len(self.scaled_from) == codes.shape[1])
 
 
 def encoding(layout: Layout) -> Encoding:

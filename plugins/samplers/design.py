@@ -12,15 +12,17 @@ def use_of_limits(problem: Problem, codes: Codes) -> NDArray[np.float64]:
     """How expensive candidates are beside each other, 0 to 1, (candidates,).
 
     The mean over the limited costs (all known costs when none is limited) of each candidate's
-    place between the cheapest and the dearest one given.
+    place between the cheapest and the dearest one given; one that is not finite is the dearest.
     """
     table = problem.costs.table(codes)
     names = problem.costs.limited or tuple(table)
     total = np.zeros(len(codes))
     for name in names:
         cost = table[name]
-        spread = cost.max() - cost.min() if len(cost) else 0.0
-        total += (cost - cost.min()) / spread if spread > 0 else 0.0
+        finite = cost[np.isfinite(cost)]
+        spread = finite.max() - finite.min() if len(finite) else 0.0
+        if spread > 0:
+            total += (np.where(np.isfinite(cost), cost, finite.max()) - finite.min()) / spread
     total /= max(len(names), 1)
     return total
 

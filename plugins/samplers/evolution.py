@@ -80,7 +80,7 @@ class Evolution(Sampler):
         return bred[chosen]
 
     def _bred(self, count: int) -> Codes:
-        """New children within the limits, of parents picked by tournaments, (up to count, width)."""
+        """Up to `count` new children within the limits, of parents picked by tournaments."""
         space, costs, rng = self._problem.space, self._problem.costs, self._rng
         parents = self._codes[self._order()[: self._params.population]]
         picks = rng.integers(len(parents), size=(2, 2, count)).min(axis=0)

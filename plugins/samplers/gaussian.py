@@ -23,6 +23,7 @@ _CHILDREN: Final = 96
 _ROUNDS: Final = 3
 _PARENTS: Final = 32
 _SHORTLIST: Final = 96
+_LONGEST: Final = 512
 _EXPECTED: Final = 64
 
 
@@ -86,7 +87,8 @@ class Surrogate(Sampler):
         self._excess = np.concatenate([self._excess, over])
 
     def _failed(self) -> NDArray[np.bool_]:
-        return ~np.isfinite(np.concatenate([self._values, self._excess], axis=1)).all(axis=1)
+        told = np.concatenate([self._values, self._excess], axis=1)
+        return np.asarray(~np.isfinite(told).all(axis=1))
 
     def _from_design(self, count: int) -> Codes:
         if self._design is None:
@@ -98,18 +100,10 @@ class Surrogate(Sampler):
 
     def _proposed(self, count: int) -> Codes:
         promise = self._expecting(self._promise())
-        codes = self._shortlist(promise, max(_SHORTLIST, 16 * count))
+        most = max(_SHORTLIST, min(16 * count, _LONGEST), 2 * count)
+        codes = self._shortlist(promise, most)
         table = self._problem.costs.table(codes)
-        inputs = self._features(codes, table)
-        chosen: list[int] = []
-        while len(chosen) < min(count, len(codes)):
-            score = promise.of(inputs, table)
-            score[chosen] = -np.inf
-            best = int(np.argmax(score))
-            chosen.append(best)
-            if len(chosen) < count:
-                row = {name: column[best : best + 1] for name, column in table.items()}
-                promise = promise.believing(inputs[best : best + 1], row)
+        chosen = promise.chosen(self._features(codes, table), table, count)
         self._draws.mark(codes[chosen])
         return codes[chosen]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Self, final
@@ -58,6 +58,8 @@ class Promise:
     model: Model
     known: Array
     failed: NDArray[np.bool_]
+    believed: Sequence[Array] = ()
+    """Objectives, each (objectives,), of what is believed to meet the outcomes besides."""
 
     @property
     def _modelled(self) -> int:
@@ -66,6 +68,31 @@ class Promise:
     def of(self, inputs: Array, table: Table, *, rough: bool = False) -> Array:
         """Log of the promise, (n,), higher is better; with `rough` an optimistic, cheap one."""
         mean, spread = self.model.rough(inputs) if rough else self.model.predict(inputs)
+        return self._score(mean, spread, table)
+
+    def chosen(self, inputs: Array, table: Table, most: int) -> list[int]:
+        """Places of up to `most` candidates, each chosen as if the former had come out as expected.
+
+        Chooses what `of` and `believing` would, candidate by candidate, in a fraction of the time.
+        """
+        promise, out = self, list[int]()
+        fantasies = self.model.fantasies(inputs)
+        mean = _columns([fantasy.mean for fantasy in fantasies], len(inputs))
+        value = self._objectives(mean, np.zeros_like(mean), table)[0]
+        met = np.all(mean[:, self._modelled :] <= self._bounds + 1e-9, axis=1)
+        while len(out) < min(most, len(inputs)):
+            spread = _columns([fantasy.spread for fantasy in fantasies], len(inputs))
+            score = promise._score(mean, spread, table)
+            score[out] = -np.inf
+            best = int(np.argmax(score))
+            out.append(best)
+            for fantasy in fantasies:
+                fantasy.believe(best)
+            if met[best]:
+                promise = replace(promise, believed=[*promise.believed, value[best]])
+        return out
+
+    def _score(self, mean: Array, spread: Array, table: Table) -> Array:
         count = self._modelled
         chance = log_chance(mean[:, count:], spread[:, count:], self._bounds)
         told = self._told
@@ -111,7 +138,11 @@ class Promise:
     def _told(self) -> Array:
         """Objectives of what was told and meets the outcomes, without noise, (m, objectives)."""
         met = (self.model.targets[:, self._modelled :] <= self._bounds + 1e-9).all(axis=1)
-        return self._everything[met & ~self.failed]
+        return np.concatenate([self._everything[met & ~self.failed], self._believed])
+
+    @property
+    def _believed(self) -> Array:
+        return np.reshape(self.believed, (-1, len(self.aims)))
 
     @cached_property
     def _everything(self) -> Array:
@@ -135,11 +166,16 @@ class Promise:
         reference = high + _BEYOND * np.maximum(high - low, _BEYOND)
         if len(front) < _FEW:
             # Beyond a front in one small cluster nothing would count: look over all that was told.
-            reference = np.maximum(reference, self._everything.max(axis=0))
+            every = np.concatenate([self._everything, self._believed])
+            reference = np.maximum(reference, every.max(axis=0))
         for j, aim in enumerate(self.aims):
             if aim.cost is not None:
                 reference[j] = max(float(reference[j]), 1.0 + _BEYOND)
         return Regions.beyond(front, reference)
+
+
+def _columns(columns: Sequence[Array], count: int) -> Array:
+    return np.stack(columns, axis=1) if columns else np.empty((count, 0))
 
 
 def _improvement(mean: Array, spread: Array, best: float) -> Array:

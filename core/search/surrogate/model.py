@@ -10,6 +10,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.search.surrogate.fantasy import Fantasy
 from stillhouse.core.search.surrogate.kernel import Places, Settings, fit
 from stillhouse.core.search.surrogate.process import Exact, Factor, Inducing, Posterior
 from stillhouse.core.search.surrogate.warp import Warp
@@ -81,6 +82,10 @@ class Model:
     def predict(self, inputs: Array) -> tuple[Array, Array]:
         """Means and deviations on the warped scale, each (n, outputs)."""
         return _side_by_side([p.predict(inputs) for p in self.posteriors], len(inputs))
+
+    def fantasies(self, inputs: Array) -> list[Fantasy]:
+        """One an output: `predict` at inputs that will be believed one by one."""
+        return [p.fantasy(inputs) for p in self.posteriors]
 
     def rough(self, inputs: Array) -> tuple[Array, Array]:
         """Like `predict`, from fewer observations, with upper bounds in the place of deviations."""

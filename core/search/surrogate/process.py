@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
+from stillhouse.core.search.surrogate.fantasy import Fantasy
 from stillhouse.core.search.surrogate.kernel import Places, Settings, matern, squares
 
 Array = NDArray[np.float64]
@@ -40,6 +41,10 @@ class Posterior(ABC):
     @abstractmethod
     def predict(self, inputs: Array) -> tuple[Array, Array]:
         """Means (n,) and deviations (n,) without noise."""
+
+    @abstractmethod
+    def fantasy(self, inputs: Array) -> Fantasy:
+        """`predict` at inputs (n, columns) that will be believed one by one."""
 
     @abstractmethod
     def calibration(self) -> float:
@@ -92,7 +97,8 @@ class ExactPosterior(Posterior):
         self._weights: Array = solve_triangular(
             factor.lower, half, lower=True, trans="T", check_finite=False
         )
-        self._variance = max(float(half @ half) / len(targets), 1e-12)
+        self._surprise = float(half @ half)
+        self._variance = max(self._surprise / len(targets), 1e-12)
         self.at_data = targets - factor.noise * self._weights
 
     def rough(self, inputs: Array) -> tuple[Array, Array]:
@@ -105,10 +111,22 @@ class ExactPosterior(Posterior):
         return mean, np.sqrt(self._variance * np.maximum(left, 1e-12))
 
     def predict(self, inputs: Array) -> tuple[Array, Array]:
-        cross = self._cross(inputs)
-        half = self._factor.half(cross.T)
+        found = self.fantasy(inputs)
+        return found.mean, found.spread
+
+    def fantasy(self, inputs: Array) -> Fantasy:
+        factor = self._factor
+        scaled = factor.settings.scaled(inputs, factor.groups)
+        cross = matern(squares(scaled, factor.points))
+        half = factor.half(cross.T)
         left = 1.0 - np.einsum("ij,ij->j", half, half)
-        return cross @ self._weights, np.sqrt(self._variance * np.maximum(left, 1e-12))
+
+        def shared(place: int) -> Array:
+            near: Array = matern(squares(scaled, scaled[place : place + 1]))[:, 0]
+            return near - half[:, place] @ half
+
+        mean, count = cross @ self._weights, len(self._weights)
+        return Fantasy(mean, left, shared, factor.noise, self._surprise, count)
 
     def calibration(self) -> float:
         """See `Posterior` (Rasmussen and Williams 2006, section 5.4.2); costs a new factor."""
@@ -120,10 +138,6 @@ class ExactPosterior(Posterior):
     def _single(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Points and weights in single precision."""
         return self._factor.points.astype(np.float32), self._weights.astype(np.float32)
-
-    def _cross(self, inputs: Array) -> Array:
-        scaled = self._factor.settings.scaled(inputs, self._factor.groups)
-        return matern(squares(scaled, self._factor.points))
 
 
 @final
@@ -184,8 +198,8 @@ class InducingPosterior(Posterior):
         self._weights: Array = solve_triangular(
             factor.lower, half, lower=True, trans="T", check_finite=False
         )
-        unexplained = (float(targets @ targets) - float(half @ half)) / factor.noise
-        self._variance = max(unexplained / len(targets), 1e-12)
+        self._surprise = (float(targets @ targets) - float(half @ half)) / factor.noise
+        self._variance = max(self._surprise / len(targets), 1e-12)
         self.at_data = self._weights @ factor.seen
         self._residuals = targets - self.at_data
 
@@ -193,11 +207,21 @@ class InducingPosterior(Posterior):
         return self.predict(inputs)
 
     def predict(self, inputs: Array) -> tuple[Array, Array]:
+        found = self.fantasy(inputs)
+        return found.mean, found.spread
+
+    def fantasy(self, inputs: Array) -> Fantasy:
         factor = self._factor
         basis = factor.basis(factor.settings.scaled(inputs, factor.groups))
-        half = solve_triangular(factor.lower, basis, lower=True, check_finite=False)
+        half: Array = solve_triangular(factor.lower, basis, lower=True, check_finite=False)
         left = 1.0 - (basis * basis).sum(axis=0) + factor.noise * (half * half).sum(axis=0)
-        return self._weights @ basis, np.sqrt(self._variance * np.maximum(left, 1e-12))
+
+        def shared(place: int) -> Array:
+            together: Array = factor.noise * (half[:, place] @ half)
+            return together
+
+        mean, count = self._weights @ basis, len(self._residuals)
+        return Fantasy(mean, left, shared, factor.noise, self._surprise, count)
 
     def calibration(self) -> float:
         """See `Posterior`: the leverage of each observation gives its error when left out."""

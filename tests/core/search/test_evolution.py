@@ -95,9 +95,10 @@ def test_what_is_to_be_avoided_may_be_an_ancestor_but_is_not_returned() -> None:
     known = evolve(given, worth, given.feasible, rng, 5000)
     avoid = Seen()
     avoid.add(WIDE.marks(known))
-    best = evolve(given, worth, known, rng, 2000, avoid)
-    assert len(best) > 20
-    assert not avoid.holds(WIDE.marks(best)).any()
+    for start in (known, given.feasible):
+        best = evolve(given, worth, start, rng, 2000, avoid)
+        assert len(best) > 20
+        assert not avoid.holds(WIDE.marks(best)).any()
 
 
 def test_start_candidates_that_break_a_limit_are_left_out() -> None:

@@ -189,10 +189,11 @@ def test_limits_are_settled_or_refused_in_two_seconds(problem: Problem) -> None:
     known = problem.costs
     assert isinstance(known, Drawn)
     began = time.process_time()
+    found, refusal = np.empty((0, problem.space.width)), ""
     try:
         found = settle(problem.space, known, known.limits, np.random.default_rng(0)).feasible
-        assert len(found) > 0
-        assert (known.violation(found) == 0).all()
     except LimitError as error:
-        assert any(str(limit) in str(error) for limit in known.limits)
+        refusal = str(error)
+    assert len(found) > 0 or any(str(limit) in refusal for limit in known.limits)
+    assert (known.violation(found) == 0).all()
     assert time.process_time() - began < SETTLED_SECONDS

@@ -68,7 +68,8 @@ def test_a_known_cost_alone_needs_no_model() -> None:
 def test_what_is_likely_to_break_an_outcome_promises_less() -> None:
     """The excess is 0 at 0.4: the best within it lies there."""
     made = promise([QUALITY], np.concatenate([bowl(), AT - 0.4], axis=1), outcomes=1)
-    assert best(made) == pytest.approx(0.4, abs=0.1)
+    inside = NEW[(NEW[:, 0] >= 0) & (NEW[:, 0] <= 1)]
+    assert best(made, inside) == pytest.approx(0.4, abs=0.1)
 
 
 def test_before_any_outcome_is_met_its_chance_alone_counts() -> None:
@@ -121,7 +122,26 @@ def test_believing_moves_on_and_leaves_the_promise_as_it_was(aims: list[Aim]) ->
     np.testing.assert_array_equal(made.of(NEW, table(NEW)), before)
     after = later.of(NEW, table(NEW))
     assert after[place] < before[place] - 0.5
-    assert int(np.argmax(after)) != place
+
+
+@pytest.mark.parametrize("aims", [[SIZE], [QUALITY], [QUALITY, SIZE], [QUALITY, SECOND, SIZE]])
+@pytest.mark.parametrize("outcomes", [0, 1])
+def test_a_batch_is_what_choosing_and_believing_in_turn_gives(
+    aims: list[Aim], outcomes: int
+) -> None:
+    made = sum(aim.cost is None for aim in aims)
+    values = [*[bowl(), -np.sin(3 * AT)][:made], *[AT - 0.4][:outcomes]]
+    start = promise(aims, np.concatenate([AT[:, :0], *values], axis=1), outcomes)
+    now, expected = start, list[int]()
+    for _ in range(8):
+        score = now.of(NEW, table(NEW))
+        score[expected] = -np.inf
+        place = int(np.argmax(score))
+        expected.append(place)
+        row = NEW[place : place + 1]
+        now = now.believing(row, table(row))
+    assert start.chosen(NEW, table(NEW), 8) == expected
+    assert sorted(start.chosen(NEW[:5], table(NEW[:5]), 8)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("aims", [[QUALITY], [QUALITY, SIZE]])

@@ -25,7 +25,8 @@ def observed(count: int, noise: float, seed: int = 0) -> tuple[Array, Array]:
 
 
 def parts(inputs: Array) -> Array:
-    return np.stack([squares(inputs[:, GROUPS == g], inputs[:, GROUPS == g]) for g in range(3)])
+    columns = [inputs[:, np.isin(GROUPS, group)] for group in range(3)]
+    return np.stack([squares(part, part) for part in columns])
 
 
 def test_squared_distances_are_those_of_the_definition() -> None:

@@ -126,9 +126,7 @@ def test_repeated_inputs_with_other_values_are_averaged(kind: str) -> None:
     values = np.tile([-1.0, 1.0], 40) + np.repeat([0.0, 1.0, 2.0, 3.0], 20)
     chosen = np.arange(80)
     factor = (
-        Exact(at, GROUPS, SETTINGS)
-        if kind == "exact"
-        else Inducing(at, GROUPS, SETTINGS, chosen)
+        Exact(at, GROUPS, SETTINGS) if kind == "exact" else Inducing(at, GROUPS, SETTINGS, chosen)
     )
     mean, deviation = factor.posterior(values).predict(inputs(4))
     np.testing.assert_allclose(mean, [0.0, 1.0, 2.0, 3.0], atol=0.05)
@@ -140,6 +138,6 @@ def test_equal_values_leave_no_doubt_and_no_surprise() -> None:
         posterior = factor.posterior(np.zeros(10))
         mean, deviation = posterior.predict(EVERYWHERE)
         assert not mean.any()
-        assert (0 < deviation).all()
+        assert (deviation > 0).all()
         assert (deviation <= 1e-6).all()
         assert posterior.calibration() == 0.0
