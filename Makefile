@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/spoken-digits
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lint types imports tests links clean
+.PHONY: demo test test-slow nightly lint types imports tests links clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stillhouse search examples/spoken_digits.yaml --out $(OUT) --overwrite
@@ -14,6 +14,17 @@ test: $(VENV)/.installed-dev lint types imports tests
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Benchmarks of the search, by hand or at night on a quiet machine: tables, and JSON in $(NIGHTLY).
+NIGHTLY ?= build/benchmarks
+BENCH   := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
+
+nightly: $(VENV)/.installed-benchmarks
+	$(BENCH)/nas_bench_201.py --cells $(NIGHTLY)/nas_bench_201 --out $(NIGHTLY)/nas_bench_201.json
+	$(BENCH)/constrained_problems.py --out $(NIGHTLY)/constrained_problems.json
+	$(BENCH)/scaling.py --out $(NIGHTLY)/scaling.json
+	$(BENCH)/samplers.py --out $(NIGHTLY)/samplers.json
+	$(BENCH)/latency_predictor.py --out $(NIGHTLY)/latency_predictor.json
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -42,6 +53,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e ".[dev]"
+	touch $@
+
+$(VENV)/.installed-benchmarks: $(VENV)/.installed-dev
+	$(PIP) -e ".[benchmarks]"
 	touch $@
 
 clean:

@@ -22,7 +22,6 @@ SPACE = "keyword-transformer"
 CONTESTANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "surrogate": ("surrogate", {}),
     "evolution": ("evolution", {}),
-    "evolution-unscreened": ("evolution", {"surrogate": False}),
     "random": ("random", {}),
     "optuna-tpe": ("optuna-tpe", {}),
     "optuna-nsga2": ("optuna-nsga2", {}),

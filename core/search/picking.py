@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import floor
+from math import ceil, floor
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,8 @@ Accept = Callable[[Whole], NDArray[np.bool_]]
 """Which picks (n, units) really meet the limits, (n,): sums here are right up to rounding."""
 
 _KEPT: Final = 8
-_HUNTS: Final = 6
+_WIDER: Final = (1.0, 1.5, 2.25, 3.4, 5.0)
+_NARROWER: Final = (0.0, 1e-3, 1e-2, 1e-1)
 _PAIRS: Final = 32
 _FEW: Final = 500
 _LEAST_REACH: Final = 1e-4
@@ -101,8 +102,9 @@ def _levels(
         capped = False
         while not capped:
             left, right = halves(relaxed, reach, merge, size)
-            for widening in range(_HUNTS):
-                wide = min(end, reach * 1.5**widening)
+            full = min(left.complete, right.complete) >= reach
+            for widening in _WIDER if full else (*_NARROWER, *_WIDER):
+                wide = min(end, reach * widening)
                 joined = join(relaxed, left, right, wide, keep, _PAIRS * size)
                 if joined.exhausted:
                     complete = max(complete, min(left.complete, right.complete, wide))
@@ -112,7 +114,7 @@ def _levels(
                     return
                 if not joined.exhausted or len(joined.added) or wide >= end:
                     break
-            capped = min(left.complete, right.complete) < reach or not joined.exhausted
+            capped = not full or not joined.exhausted
             if not capped:
                 found = joined.added[0] if len(joined.added) else np.inf
                 growth = 4.0 if max(len(left.reduced), len(right.reduced)) < _FEW else 1.5
@@ -171,10 +173,13 @@ def _raised(
     if finished:
         return cutoff if relaxed.bound + complete >= cutoff else np.inf
     bound = relaxed.bound + max(complete, 0.0)
-    if step <= 0.0 or complete < 0.0:
+    if step <= 0.0:
         return bound
     origin = relaxed.options.constant + float(relaxed.options.value[relaxed.first].sum())
-    return origin + step * (floor((bound - origin) / step + 1e-6) + 1)
+    steps = (bound - origin) / step
+    # Sums at the bound itself were found, unless not even those could all be listed.
+    whole = ceil(steps - 1e-6) if complete < 0.0 else floor(steps + 1e-6) + 1
+    return max(bound, origin + step * whole)
 
 
 def _accepted(relaxed: Relaxed, level: _Level, accept: Accept, count: int) -> Picks:

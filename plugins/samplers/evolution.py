@@ -1,8 +1,8 @@
-"""Evolution over the configurations that meet the limits: the default sampler."""
+"""Evolution over the configurations that meet the limits."""
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,18 @@ from stillhouse.core.search import (
 )
 from stillhouse.plugins.samplers.design import first_design, use_of_limits
 from stillhouse.plugins.samplers.info import EvolutionParams
-from stillhouse.plugins.samplers.screening import screened
+
+_SURPLUS: Final = 4
+"""Children bred for each one that is needed: some are known already."""
 
 
 @final
 class Evolution(Sampler):
-    """Non-dominated sorting, tournaments, crossover and mutation; costs repair, a model screens.
+    """Non-dominated sorting, tournaments, crossover, mutation, and repair by known costs.
 
     With one objective, equal quality is decided by the cheaper candidate. Source of the ranking:
     Deb et al., NSGA-II, 2002: a candidate that breaks a limit on a measured value comes after all
-    that break none, whatever its quality. Children are bred in surplus, those that break a known
-    limit are repaired, and they compete, by the surrogate's optimistic estimate, for evaluation.
+    that break none, whatever its quality. Children that break a known limit are repaired.
     """
 
     def __init__(self, params: EvolutionParams, problem: Problem) -> None:
@@ -70,14 +71,9 @@ class Evolution(Sampler):
         return out
 
     def _children(self, count: int) -> Codes:
-        bred = self._bred(count * self._params.oversample)
-        if self._params.surrogate:
-            known = penalised(self._values, self._violation)
-            chosen = screened(self._problem, self._codes, known, bred, count, self._rng)
-        else:
-            chosen = np.arange(min(count, len(bred)))
-        self._draws.mark(bred[chosen])
-        return bred[chosen]
+        bred = self._bred(count * _SURPLUS)[:count]
+        self._draws.mark(bred)
+        return bred
 
     def _bred(self, count: int) -> Codes:
         """Up to `count` new children within the limits, of parents picked by tournaments."""
@@ -87,7 +83,8 @@ class Evolution(Sampler):
         first, second = parents[picks[0]], parents[picks[1]]
         crossed = rng.random(count)[:, None] < self._params.crossover
         children = np.where(crossed, space.crossover(first, second, rng), first)
-        children = space.mutate(children, self._params.mutation, rng)
+        # At least one change is expected, or most children of few genes were copies.
+        children = space.mutate(children, max(self._params.mutation, 1 / space.width), rng)
         broken = ~meets_limits(costs, children)
         children[broken] = repaired(space, costs, children[broken], first[broken], rng)
         # A foreign result may break a known limit, and so may what was repaired towards it.
@@ -100,17 +97,3 @@ class Evolution(Sampler):
         quality = np.where(self._violation > 0, 0.0, self._values[:, 0])
         return np.lexsort((use_of_limits(self._problem, self._codes), quality, self._violation))
 
-
-def penalised(values: NDArray[np.float64], violation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values (n, objectives, minimised) with those that break a limit behind all that break none.
-
-    They become the worst value within the limits plus the violation (n,) in units of its range.
-    Source: Deb, "An efficient constraint handling method for genetic algorithms", 2000, equation 4.
-    """
-    broken = violation > 0
-    if not broken.any():
-        return values
-    met = values[~broken] if (~broken).any() else np.zeros((1, values.shape[1]))
-    span = np.ptp(met, axis=0)
-    behind = met.max(axis=0) + np.where(span > 0, span, 1.0) * violation[:, None]
-    return np.where(broken[:, None], behind, values)

@@ -131,7 +131,7 @@ class Surrogate(Sampler):
                 return pool[self._order(promise, pool)[:most]]
         space, rng = self._problem.space, self._rng
         best = self._codes[self._standing()[:_PARENTS]]
-        near = [space.neighbours(row) for row in best[:1]]
+        near = [rng.permutation(space.neighbours(row))[:_DRAWN] for row in best[:1]]
         found = self._draws.new(
             np.concatenate([space.sample(_DRAWN, rng), *near, self._children(best)])
         )

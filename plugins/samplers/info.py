@@ -23,12 +23,6 @@ class EvolutionParams(Params):
     crossover: float = param(
         0.5, low=0.0, high=1.0, searchable=False, help="chance that a child has two parents"
     )
-    oversample: int = param(
-        50, low=1, high=1000, searchable=False, help="children bred for each one evaluated"
-    )
-    surrogate: bool = param(
-        True, searchable=False, help="screen children with a Gaussian process over past results"
-    )
 
 
 class SurrogateParams(Params):
@@ -111,7 +105,7 @@ def stillhouse_samplers() -> Iterator[SamplerInfo]:
     )
     yield SamplerInfo(
         name="evolution",
-        summary="Evolution inside the limits, its children screened by a surrogate (default)",
+        summary="Evolution inside the limits, for many cheap evaluations",
         build="stillhouse.plugins.samplers.evolution:Evolution",
         params=EvolutionParams,
     )
