@@ -55,6 +55,8 @@ class Relaxed:
     over: Array
     under: Array
     """Multipliers of the upper and the lower limits, (columns,), from 0 to the price."""
+    share: Array
+    """How much of each option the relaxation picks, (options,)."""
 
     def surplus(self, total: Array) -> Array:
         """What sums of use (n, columns) add, (n,): unused room at its price, or broken limits."""
@@ -112,7 +114,8 @@ def lowered(options: Options, over: Array, under: Array, share: Array | None = N
     bound = options.constant + float(least.sum())
     bound -= float((over * np.where(over > 0, options.high, 0.0)).sum())
     bound += float((under * np.where(under > 0, options.low, 0.0)).sum())
-    return Relaxed(options, bound, reduced, first, options.use[first].sum(axis=0), over, under)
+    total = options.use[first].sum(axis=0)
+    return Relaxed(options, bound, reduced, first, total, over, under, share)
 
 
 def _first(share: Array, starts: Whole) -> Whole:

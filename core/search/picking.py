@@ -96,7 +96,8 @@ def _levels(
 ) -> Iterator[_Level]:
     """Ever wider reaches, until nothing lies beyond or the halves grow too many."""
     end = min(cutoff - relaxed.bound, _everything(relaxed))
-    step = _step(relaxed.options)
+    soft = np.isfinite(relaxed.options.price).any()
+    step = 0.0 if soft else step_of(relaxed.options.value, relaxed.options.unit)
     reach, complete = min(_first_reach(relaxed) or end * _LEAST_REACH, end), -np.inf
     for size in (most >> 6, most >> 3, most):
         capped = False
@@ -153,15 +154,13 @@ def _everything(relaxed: Relaxed) -> float:
     return (changes + surplus) * (1 + GAP) + GAP * abs(relaxed.bound)
 
 
-def _step(options: Options) -> float:
-    """The step between any two sums, 0 where none is known."""
-    if np.isfinite(options.price).any():
-        return 0.0
+def step_of(values: NDArray[np.float64], unit: Whole) -> float:
+    """The step between any two sums of one value of each unit; 0 where there is none."""
     for parts in (1.0, 2.0, 10.0, 100.0, 1000.0):
-        scaled = options.value * parts
+        scaled = values * parts
         whole = np.rint(scaled)
         if np.abs(scaled).max(initial=0.0) < 2**40 and np.allclose(scaled, whole, 1e-12, 1e-9):
-            differences = np.diff(whole.astype(np.int64))[np.diff(options.unit) == 0]
+            differences = np.diff(whole.astype(np.int64))[np.diff(unit) == 0]
             return float(np.gcd.reduce(differences)) / parts if len(differences) else 0.0
     return 0.0
 

@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 Table = Mapping[str, Array]
 
 _LEAST: Final = 1e-300
-_MOST_FRONT: Final = {2: 200, 3: 40, 4: 14}
+_MOST_FRONT: Final = {2: 200, 3: 40}
+_MOST_BOXES: Final = 2500
 _BEYOND: Final = 0.1
 _FEW: Final = 10
 
@@ -157,7 +158,8 @@ class Promise:
     def _regions(self) -> Regions:
         told = self._told
         front = told[on_front(told, [False] * told.shape[1])]
-        most = _MOST_FRONT.get(front.shape[1], 8)
+        objectives = front.shape[1]
+        most = _MOST_FRONT.get(objectives, int(_MOST_BOXES ** (1 / (objectives - 1))))
         if len(front) > most:
             order = np.argsort(front[:, 0], kind="stable")
             front = front[order[np.linspace(0, len(front) - 1, most).astype(np.int64)]]
