@@ -26,7 +26,7 @@ from stillhouse.core.measure import (
     structure_key,
 )
 from stillhouse.core.run.costing import batch_size, measured_costs
-from stillhouse.core.run.goals import Goals, ranked
+from stillhouse.core.run.goals import Goals, ranked, varied
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.unmet import none_passed
@@ -134,7 +134,8 @@ def certify(
         LimitError: none of them meets the limits when measured; names the nearest miss.
     """
     wanted = opened.plan.run.search.finalists
-    order = ranked(entries, goals, [limit.cost for limit in limits])[: wanted * 10]
+    best = ranked(entries, goals, [limit.cost for limit in limits])
+    order = varied(best, goals)[: wanted * 10]
     passed: list[Finalist] = []
     dropped: list[dict[str, Any]] = []
     with opened.context.task_progress("finalists", wanted) as progress:

@@ -113,6 +113,28 @@ def ranked(entries: Sequence[Entry], goals: Goals, costs: Sequence[str]) -> list
     return sorted((entry for entry in latest(entries) if entry.values), key=order)
 
 
+def varied(order: Sequence[Entry], goals: Goals) -> list[Entry]:
+    """Ranked candidates with the front of several objectives first, spread over it.
+
+    The best one stays first; each next one of the front is the farthest, objectives scaled to
+    their range on the front, from all before it. With one objective the order stays.
+    """
+    on = front_of(order, goals, ())
+    front = [entry for entry, keep in zip(order, on, strict=True) if keep]
+    if len(goals.objectives) < 2 or len(front) < 3:
+        return list(order)
+    values = np.array([goals.values(known_of(entry)) for entry in front])
+    span = np.ptp(values, axis=0)
+    points = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    away, chosen = np.full(len(front), np.inf), [0]
+    while len(chosen) < len(front):
+        away = np.minimum(away, np.linalg.norm(points - points[chosen[-1]], axis=1))
+        away[chosen] = -1.0
+        chosen.append(int(np.argmax(away)))
+    rest = [entry for entry, keep in zip(order, on, strict=True) if not keep]
+    return [*(front[i] for i in chosen), *rest]
+
+
 def front_of(entries: Sequence[Entry], goals: Goals, costs: Sequence[str]) -> list[bool]:
     """Which evaluations are best in some mix of the objectives and of `costs`, lower ones better.
 

@@ -10,7 +10,7 @@ from stillhouse.core.config.runfile import load
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.errors import LimitError
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.run.goals import Goals, front_of, goals_of, latest, ranked
+from stillhouse.core.run.goals import Goals, front_of, goals_of, latest, ranked, varied
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.search import Objective
 
@@ -100,3 +100,16 @@ def test_the_excess_is_relative_to_the_bound_and_negative_where_there_is_room(
     goals = Goals((FAST,), (ENOUGH,))
     assert goals.excess({"accuracy": accuracy}) == [pytest.approx(excess)]
     assert goals.violation({"accuracy": accuracy}) == pytest.approx(max(excess, 0.0))
+
+
+def test_finalists_of_several_objectives_spread_over_the_front_the_best_first() -> None:
+    front = [entry(i, 0.9 - 0.01 * i, 10.0 - i) for i in range(5)]
+    inside = entry(5, 0.85, 9.9)
+    goals = Goals((ACCURATE, FAST))
+    order = ranked([*front, inside], goals, [])
+    assert numbers(varied(order, goals)) == [0, 4, 2, 1, 3, 5]
+
+
+def test_with_one_objective_finalists_stay_in_their_order() -> None:
+    order = ranked([entry(i, 0.5 + 0.1 * i) for i in range(4)], Goals((ACCURATE,)), [])
+    assert varied(order, Goals((ACCURATE,))) == order
