@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillhouse.core.report.numerals import finite
 from stillhouse.core.report.quality import primary
-from stillhouse.core.report.rows import Line, headings, lines
+from stillhouse.core.report.rows import CLOSING, Line, headings, lines
 from stillhouse.core.run.summary import Evaluation, RunSummary
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _sound(value: Any) -> Any:
 def closing_table(summary: RunSummary) -> Table:
     """Teacher, found, trained from scratch, scaled down: figures, and below them the ratios.
 
-    Fits 80 columns with the usual labels.
+    Where several objectives ask for a choice, the other certified models follow. Fits 80 columns with the usual labels.
     """
     from rich import box
     from rich.table import Table
@@ -129,7 +129,8 @@ def closing_table(summary: RunSummary) -> Table:
     table.add_column("model", overflow="fold", min_width=8)
     for heading in (first.removeprefix("test "), *rest):
         table.add_column(heading.replace("parameters", "params"), justify="right", overflow="fold")
-    for line in lines(summary):
+    along = ("finalist",) if len(summary.objectives) > 1 else ()
+    for line in lines(summary, (*CLOSING, *along)):
         table.add_row(*_cells(line), style="bold" if line.role == "found" else "")
     return table
 

@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.evaluate import Student
 from stillhouse.core.evaluate.evaluator import predict
@@ -17,6 +19,7 @@ from stillhouse.core.run.controls import Control
 from stillhouse.core.run.costing import Costing, counted_structure, measured_costs
 from stillhouse.core.run.finalists import (
     Certified,
+    Finalist,
     counts,
     export,
     measure_artefacts,
@@ -32,6 +35,7 @@ from stillhouse.core.run.summary import (
     ModelRow,
     RunSummary,
 )
+from stillhouse.core.search import on_front
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,10 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
 
 
 def save_best(told: Told, summary: RunSummary) -> None:
-    """Write `best/`: the measured artefact, weights, structure and record, model card."""
+    """Write `best/`: the measured artefact, weights, structure and record, model card.
+
+    With several objectives the other certified models go to `front/2`, `front/3` and so on.
+    """
     best, opened = told.certified.passed[0], told.opened
     extra = {
         "task": opened.task.name,
@@ -92,6 +99,15 @@ def save_best(told: Told, summary: RunSummary) -> None:
     }
     card = model_card(summary)
     save_model(opened.directory.best, best.student, best.artefact.path, card, extra)
+    for number, other in enumerate(_along_the_front(told), 2):
+        folder = opened.directory.folder / "front" / str(number)
+        folder.parent.mkdir(exist_ok=True)
+        extra |= {
+            "configuration": dict(other.entry.configuration),
+            "certificate": {"measured": measured_costs(other.measured), "front": number},
+        }
+        text = f"# front {number}\n\nOne of several certified models; see `../../best/README.md`.\n"
+        save_model(folder, other.student, other.artefact.path, text, extra)
 
 
 def limit_lines(told: Told) -> list[LimitLine]:
@@ -115,12 +131,31 @@ def _rows(told: Told) -> list[ModelRow]:
         _row(told, role, label, student, artefact, numbers)
         for (role, label, student), artefact, numbers in zip(others, files, measured, strict=True)
     ]
-    chosen = _row(told, "found", "found", best.student, best.artefact, best.measured)
-    return [rows[0], chosen, *rows[1:]]
+    chosen = _row(told, "found", "found", best.student, best.artefact, best.measured, best.entry)
+    along = [
+        _row(told, "finalist", f"front {i}", f.student, f.artefact, f.measured, f.entry)
+        for i, f in enumerate(_along_the_front(told), 2)
+    ]
+    return [rows[0], chosen, *rows[1:], *along]
+
+
+def _along_the_front(told: Told) -> Sequence[Finalist]:
+    """Certified models beside the best that none dominates, for several objectives."""
+    objectives, passed = told.goals.objectives, told.certified.passed
+    values = np.array([told.goals.values(finalist.known) for finalist in passed])
+    on = on_front(values, [objective.maximize for objective in objectives])
+    pairs = list(zip(passed, on, strict=True))[1:] if len(objectives) > 1 else []
+    return [finalist for finalist, keep in pairs if keep]
 
 
 def _row(
-    told: Told, role: str, label: str, student: Student, artefact: Exported, numbers: Measured
+    told: Told,
+    role: str,
+    label: str,
+    student: Student,
+    artefact: Exported,
+    numbers: Measured,
+    entry: Entry | None = None,
 ) -> ModelRow:
     return ModelRow(
         role=role,
@@ -133,13 +168,13 @@ def _row(
         p95_ms=numbers.latency.p95_ms,
         median_ms=numbers.latency.median_ms,
         updates=student.updates,
-        **counts(_counted(told, role, student)),
+        **counts(entry.costs if entry else _counted(told, role, student)),
     )
 
 
 def _counted(told: Told, role: str, student: Student) -> Mapping[str, float]:
-    """Exact costs: the found model's and its twin's are those of its candidate."""
-    if role in ("found", "scratch"):
+    """Exact costs: those of the found model's twin are its candidate's."""
+    if role == "scratch":
         return told.certified.passed[0].entry.costs
     return counted_structure(told.opened, student.structure)
 

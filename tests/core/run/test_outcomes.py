@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stillhouse.core import load
 from stillhouse.core.config.runfile import load as load_run
 from stillhouse.core.errors import ConfigError, LimitError
 from stillhouse.core.evaluate import Silent
@@ -149,3 +150,18 @@ def test_an_objective_is_a_metric_or_a_cost_in_its_own_direction(
     config = load_run(project / "run.yaml", catalogue, sets=[override])
     with pytest.raises(ConfigError, match=message):
         make_plan(config, catalogue)
+
+
+def test_several_objectives_leave_every_model_of_the_certified_front_ready_to_load(
+    searched: Search, tmp_path: Path
+) -> None:
+    summary = searched("search.minimize=parameters", "search.finalists=4")
+    along = [row for row in summary.rows if row.role == "finalist"]
+    found = next(row for row in summary.rows if row.role == "found")
+    assert along
+    assert [row.label for row in along] == [f"front {i}" for i in range(2, 2 + len(along))]
+    for i, row in enumerate(along, 2):
+        assert row.parameters < found.parameters
+        assert row.validation["accuracy"] < found.validation["accuracy"]
+        module = load(tmp_path / "run" / "front" / str(i))
+        assert sum(p.numel() for p in module.parameters()) == row.parameters
