@@ -17,7 +17,7 @@ from stillhouse.core.config.values import Setting, read_values
 from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import declared
 
-DEFAULT_SAMPLER: Final = "evolution"
+DEFAULT_SAMPLER: Final = "auto"
 SEARCH_KEYS: Final = ("maximize", "minimize", "limits", "sampler")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RUN_NAME: Final = re.compile(r"\w[\w.-]{0,99}")

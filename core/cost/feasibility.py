@@ -80,7 +80,7 @@ def _solved(
     looked_at: Codes,
     rng: np.random.Generator,
 ) -> Codes:
-    """Candidates from exact solving, (n, width); raises `LimitError` when it proves that none is."""
+    """Candidates from exact solving, (n, width); `LimitError` when it proves that there is none."""
     found = proof(space, costs, limits, rng)
     if found is None:
         return looked_at[:0]

@@ -38,15 +38,22 @@ class Proof:
 
 
 def modelled(
-    space: Space, costs: Costs, names: Sequence[str], rng: np.random.Generator
+    space: Space,
+    costs: Costs,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    most: int = MOST_PROBES,
 ) -> Separable | None:
-    """Costs as tables over genes, in the order of their names; None where they are no sums."""
+    """Costs as tables over genes, in the order of their names; None where they are no sums.
+
+    Computes the costs of at most about `most` candidates.
+    """
 
     def functions(codes: Codes) -> Array:
         table = costs.table(codes)
         return np.stack([column(table, name) for name in names], axis=1)
 
-    return separable(space, functions, rng, MOST_PROBES)
+    return separable(space, functions, rng, most)
 
 
 def ranges(model: Separable, names: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -100,9 +107,7 @@ def _together(
     return Proof(codes, (), not _met_apart(costs))
 
 
-def _ends(
-    model: Separable, names: Sequence[str], costs: Costs, limits: Sequence[Limit]
-) -> Proof:
+def _ends(model: Separable, names: Sequence[str], costs: Costs, limits: Sequence[Limit]) -> Proof:
     """The best configuration for each limit by itself, and the limits that it does not meet."""
     open_ended = np.full(len(names), np.inf)
     within = Within(-open_ended, open_ended, lambda codes: np.ones(len(codes), dtype=np.bool_))

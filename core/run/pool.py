@@ -64,8 +64,9 @@ class Pool:
             "is_continuous": continuous,
             **{f"cost.{name}": np.ascontiguousarray(v) for name, v in self.table.items()},
         }
-        facts = {"mark": mark, "whole": json.dumps(self.whole)}
-        write_atomically(path, save(tensors, facts))
+        # One entry: several are written in any order, and equal pools shall be equal files.
+        facts = json.dumps({"mark": mark, "whole": self.whole})
+        write_atomically(path, save(tensors, {"pool": facts}))
 
     @staticmethod
     def read(path: Path, mark: str) -> Pool | None:
@@ -76,10 +77,11 @@ class Pool:
         if not path.exists():
             return None
         try:
-            facts, tensors = _loaded(path)
-            stored, whole = facts["mark"], bool(json.loads(facts["whole"]))
+            kept, tensors = _loaded(path)
+            facts = json.loads(kept["pool"])
+            stored, whole = facts["mark"], bool(facts["whole"])
             pool = Pool(_joined(tensors), _costs_in(tensors), whole)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise _useless(path, f"damaged ({error})") from None
         if stored != mark:
             raise _useless(path, "it was made for other costs or another space")

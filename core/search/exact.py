@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stillhouse.core.search.halves import MOST_STATES
 from stillhouse.core.search.interplay import Array
 from stillhouse.core.search.lagrangian import Options, Relaxed, Whole, relaxed
+from stillhouse.core.search.levels import tightened
 from stillhouse.core.search.picking import GAP, least, ranked
 from stillhouse.core.search.sampler import Codes
 from stillhouse.core.search.separable import Case, Separable
@@ -69,7 +70,7 @@ def minimise(
             continue
         meets = _accepts(model, case, within)
         found = least(start, min(cutoff, value), meets, most)
-        bound = min(bound, found.bound)
+        bound = min(bound, found.bound, *found.value.tolist())
         if len(found.value) and found.value[0] < value:
             value = float(found.value[0])
             best = model.codes(case, found.option)[0]
@@ -103,7 +104,7 @@ def best_first(
 
 
 def extremes(model: Separable) -> tuple[Array, Array]:
-    """Exact least and greatest value of each function when nothing is limited, (functions,) each."""
+    """Exact least and greatest value of each function without limits, (functions,) each."""
     ends = []
     for case in model.cases:
         starts = np.flatnonzero(np.diff(case.unit, prepend=-1))
@@ -115,9 +116,7 @@ def extremes(model: Separable) -> tuple[Array, Array]:
     return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
 
 
-def _cases(
-    model: Separable, weights: Array, within: Within
-) -> Iterator[tuple[Case, Relaxed]]:
+def _cases(model: Separable, weights: Array, within: Within) -> Iterator[tuple[Case, Relaxed]]:
     """Cases with their relaxations, the most promising first; hopeless ones are left out."""
     problems = [(case, _options(model, case, weights, within)) for case in model.cases]
     ends = [_ends(options) for _, options in problems]
@@ -133,9 +132,12 @@ def _ends(options: Options) -> tuple[float, bool]:
         reach = np.zeros((2, len(options.low)))
         value = 0.0
     else:
-        reach = np.stack([
-            end.reduceat(options.use, options.starts).sum(axis=0) for end in (np.minimum, np.maximum)
-        ])
+        reach = np.stack(
+            [
+                end.reduceat(options.use, options.starts).sum(axis=0)
+                for end in (np.minimum, np.maximum)
+            ]
+        )
         value = float(np.minimum.reduceat(options.value, options.starts).sum())
     slack = options.tolerance
     met = (reach[0] <= options.high + slack) & (reach[1] >= options.low - slack)
@@ -146,7 +148,7 @@ def _options(model: Separable, case: Case, weights: Array, within: Within) -> Op
     limited = np.flatnonzero(np.isfinite(within.low) | np.isfinite(within.high))
     price = within.price if within.price is not None else np.full(len(within.low), np.inf)
     sizes = np.abs(case.constant) + np.abs(case.table).sum(axis=0)
-    return Options(
+    options = Options(
         constant=float(case.constant @ weights),
         value=case.table @ weights,
         use=case.table[:, limited],
@@ -156,6 +158,7 @@ def _options(model: Separable, case: Case, weights: Array, within: Within) -> Op
         price=price[limited],
         tolerance=_ROUNDING * sizes[limited],
     )
+    return tightened(options)
 
 
 def _accepts(model: Separable, case: Case, within: Within) -> Callable[[Whole], NDArray[np.bool_]]:

@@ -80,7 +80,7 @@ class Genome:
     @cached_property
     def rank(self) -> list[int]:
         """The place of each gene in `order`."""
-        return np.argsort(self.order).tolist()
+        return [int(place) for place in np.argsort(self.order)]
 
     def codes(self, values: Whole) -> Codes:
         """Canonical codes of configurations; what is given for inactive genes does not matter."""

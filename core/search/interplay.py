@@ -26,7 +26,9 @@ _ROUNDS: Final = 4
 _CONTEXTS: Final = 4
 _PAIRWISE: Final = 40
 _PIVOTS: Final = 8
-_TRIALS: Final = 4
+_TRIALS: Final = 2048
+_LEAST_TRIALS: Final = 4
+_MOST_TRIALS: Final = 32
 _CELLS: Final = 1 << 21
 
 
@@ -173,7 +175,7 @@ class _Probe:
 
     def pivots(self, count: int) -> list[int]:
         """A few of `count` numbers, at random."""
-        return self._rng.permutation(count)[:_PIVOTS].tolist()
+        return [int(number) for number in self._rng.permutation(count)[:_PIVOTS]]
 
     def tied(self) -> list[int]:
         """Units whose change has an effect that depends on units around it."""
@@ -194,10 +196,12 @@ class _Probe:
         """The pairs of units whose changes do together what they do not do one by one."""
         if not pairs:
             return []
-        rows = self._random(_TRIALS * len(pairs)).reshape(len(pairs), _TRIALS, 1, 1, -1)
+        # Genes deep below a condition are seldom active: the fewer pairs, the more trials each.
+        trials = min(max(_LEAST_TRIALS, _TRIALS // len(pairs)), _MOST_TRIALS)
+        rows = self._random(trials * len(pairs)).reshape(len(pairs), trials, 1, 1, -1)
         rows = rows.repeat(2, axis=2).repeat(2, axis=3)
         for at, (a, b) in enumerate(pairs):
-            for trial in range(_TRIALS):
+            for trial in range(trials):
                 rows[at, trial, 0][:, self._units[a]], rows[at, trial, 1][:, self._units[a]] = (
                     self._change(a)
                 )
@@ -206,8 +210,9 @@ class _Probe:
                 rows[at, trial, :, 1, self._units[b]] = np.asarray(other)[:, None]
         values = self._values(rows)
         joint = values[:, :, 1, 1] - values[:, :, 1, 0] - values[:, :, 0, 1] + values[:, :, 0, 0]
-        tied = (np.abs(joint) > self._least).any(axis=(1, 2))
-        return [pair for pair, is_tied in zip(pairs, tied.tolist(), strict=True) if is_tied]
+        together: Array = np.abs(np.asarray(joint, dtype=np.float64))
+        tied = (together > self._least).reshape(len(pairs), -1).any(axis=1)
+        return [pairs[at] for at in np.flatnonzero(tied).tolist()]
 
     def _random(self, count: int) -> Whole:
         return self._rng.integers(self._genome.counts, size=(count, len(self._genome.genes)))
@@ -222,11 +227,14 @@ class _Probe:
     def _values(self, rows: Whole) -> Array:
         """Values of configurations (..., genes), (..., functions)."""
         flat = rows.reshape(-1, rows.shape[-1])
-        return evaluated(self._genome, self._functions, flat).reshape(*rows.shape[:-1], -1)
+        found = evaluated(self._genome, self._functions, flat)
+        return found.reshape(*rows.shape[:-1], found.shape[1])
 
 
 def evaluated(genome: Genome, functions: Functions, values: Whole) -> Array:
     """Values of configurations (n, genes), (n, functions), some at a time."""
     step = max(1, _CELLS // max(genome.space.width, 1))
-    parts = [functions(genome.codes(values[i : i + step])) for i in range(0, len(values), step)]
+    parts = [
+        functions(genome.codes(values[i : i + step])) for i in range(0, max(len(values), 1), step)
+    ]
     return np.concatenate(parts)

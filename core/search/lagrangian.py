@@ -168,7 +168,8 @@ def _solved(
     excess = csr_array((-np.ones(len(soft)), (soft, np.arange(len(soft)))), (len(sides), len(soft)))
     picks = csr_array((np.ones(count), (options.unit, np.arange(count))))
     free = csr_array((picks.shape[0], len(soft)))
-    return linprog(
+    solve: Any = linprog  # its stubs know no sparse matrices
+    return solve(
         np.concatenate([options.value / unit_of_value, prices[soft]]),
         A_ub=hstack([csr_array(rows), excess], format="csr"),
         b_ub=most,

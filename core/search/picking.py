@@ -10,8 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.search.halves import MOST_STATES, Half, Joined, halves, join
-from stillhouse.core.search.lagrangian import Options, Relaxed, Whole
+from stillhouse.core.search.halves import MOST_STATES, Half, halves
+from stillhouse.core.search.joining import Joined, join
+from stillhouse.core.search.lagrangian import Relaxed, Whole
+from stillhouse.core.search.levels import level_bound, step_of
 
 GAP: Final = 1e-9
 """A value is proven to be the least when a bound is as near, relative to it."""
@@ -20,8 +22,7 @@ Accept = Callable[[Whole], NDArray[np.bool_]]
 """Which picks (n, units) really meet the limits, (n,): sums here are right up to rounding."""
 
 _KEPT: Final = 8
-_WIDER: Final = (1.0, 1.5, 2.25, 3.4, 5.0)
-_NARROWER: Final = (0.0, 1e-3, 1e-2, 1e-1)
+_HUNTS: Final = 8
 _PAIRS: Final = 32
 _FEW: Final = 500
 _LEAST_REACH: Final = 1e-4
@@ -47,18 +48,9 @@ class Picks:
         return least - self.bound <= GAP * max(abs(least), abs(self.bound))
 
 
-def least(
-    relaxed: Relaxed, cutoff: float, accept: Accept, most: int = MOST_STATES
-) -> Picks:
+def least(relaxed: Relaxed, cutoff: float, accept: Accept, most: int = MOST_STATES) -> Picks:
     """The accepted pick of the least sum among those of at most `cutoff`, as one row or none."""
-    found = _none(relaxed)
-    bound = relaxed.bound
-    for level in _levels(relaxed, cutoff, most, merge=True):
-        found = _accepted(relaxed, level, accept, 1)
-        bound = max(bound, level.bound)
-        if len(found.value) and found.value[0] <= bound + GAP * abs(bound):
-            break
-    return Picks(found.option, found.value, min([bound, *found.value.tolist()]))
+    return _found(relaxed, cutoff, accept, most, 1, merge=True)
 
 
 def ranked(
@@ -68,17 +60,31 @@ def ranked(
 
     The first picks, up to a sum of `bound`, are proven to be the least; those after it are good.
     """
-    found, bound = _none(relaxed), relaxed.bound
-    for level in _levels(relaxed, cutoff, most, merge=False, keep=count + _KEPT):
+    return _found(relaxed, cutoff, accept, most, count, merge=False)
+
+
+def _found(
+    relaxed: Relaxed, cutoff: float, accept: Accept, most: int, count: int, merge: bool
+) -> Picks:
+    bound = level_bound(relaxed)
+    room = _Room(bound - relaxed.bound, min(cutoff - relaxed.bound, _everything(relaxed)))
+    best = Picks(np.empty((0, len(relaxed.first)), np.int64), np.empty(0), bound)
+    for level in _levels(relaxed, room, cutoff, most, merge, count + _KEPT):
         found = _accepted(relaxed, level, accept, count)
+        if _better(found.value, best.value):
+            best = found
         bound = max(bound, level.bound)
-        if len(found.value) >= count and found.value[-1] <= bound + GAP * abs(bound):
-            break
-    return Picks(found.option, found.value, bound)
+        if len(best.value) >= count:
+            room.end = min(room.end, float(best.value[-1]) - relaxed.bound)
+            if best.value[-1] <= bound + GAP * abs(bound):
+                break
+    return Picks(best.option, best.value, bound)
 
 
-def _none(relaxed: Relaxed) -> Picks:
-    return Picks(np.empty((0, len(relaxed.first)), np.int64), np.empty(0), relaxed.bound)
+def _better(values: NDArray[np.float64], than: NDArray[np.float64]) -> bool:
+    if len(values) != len(than):
+        return len(values) > len(than)
+    return bool((values < than).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,35 +97,62 @@ class _Level:
     bound: float
 
 
+@dataclass(eq=False)
+class _Room:
+    """How far above the relaxation picks are of interest; shrinks when good ones are found."""
+
+    start: float
+    end: float
+
+
 def _levels(
-    relaxed: Relaxed, cutoff: float, most: int, merge: bool, keep: int = _KEPT
+    relaxed: Relaxed, room: _Room, cutoff: float, most: int, merge: bool, keep: int
 ) -> Iterator[_Level]:
-    """Ever wider reaches, until nothing lies beyond or the halves grow too many."""
-    end = min(cutoff - relaxed.bound, _everything(relaxed))
+    """Ever wider reaches, until nothing lies beyond or the halves grow too many.
+
+    Once there are too many of them, samples of wider reaches look for good picks: the sooner one
+    is found, the less far the complete ones have to reach.
+    """
     soft = np.isfinite(relaxed.options.price).any()
     step = 0.0 if soft else step_of(relaxed.options.value, relaxed.options.unit)
-    reach, complete = min(_first_reach(relaxed) or end * _LEAST_REACH, end), -np.inf
+    reach, complete = min(_first_reach(relaxed) or room.end * _LEAST_REACH, room.end), -np.inf
     for size in (most >> 6, most >> 3, most):
         capped = False
         while not capped:
             left, right = halves(relaxed, reach, merge, size)
-            full = min(left.complete, right.complete) >= reach
-            for widening in _WIDER if full else (*_NARROWER, *_WIDER):
-                wide = min(end, reach * widening)
+            full = min(left.complete, right.complete)
+            for wide in [reach, min(room.end, 1.5 * reach)]:
                 joined = join(relaxed, left, right, wide, keep, _PAIRS * size)
                 if joined.exhausted:
-                    complete = max(complete, min(left.complete, right.complete, wide))
-                bound = _raised(relaxed, complete, step, cutoff, complete >= end)
-                yield _Level(left, right, joined, bound)
-                if complete >= end:
+                    complete = max(complete, min(full, wide))
+                after = _raised(relaxed, complete, step, cutoff, complete >= room.end)
+                yield _Level(left, right, joined, after)
+                if complete >= room.end:
                     return
-                if not joined.exhausted or len(joined.added) or wide >= end:
+                if not joined.exhausted or len(joined.added) or wide >= room.end:
                     break
-            capped = not full or not joined.exhausted
-            if not capped:
-                found = joined.added[0] if len(joined.added) else np.inf
-                growth = 4.0 if max(len(left.reduced), len(right.reduced)) < _FEW else 1.5
-                reach = min(end, reach * growth, float(found) if found > reach else np.inf)
+            capped = full < reach or not joined.exhausted
+            few = max(len(left.reduced), len(right.reduced)) < _FEW
+            reach = reach if capped else min(room.end, reach * (4.0 if few else 1.5))
+        for wide in _hunts(room, reach):
+            left, right = halves(relaxed, wide / 2, merge, size >> 2, sampled=True)
+            joined = join(relaxed, left, right, wide, keep, _PAIRS * size)
+            yield _Level(left, right, joined, after)
+            if len(joined.added):
+                break
+
+
+def _hunts(room: _Room, reach: float) -> Iterator[float]:
+    """Reaches within which a pick is looked for by chance, from the bound onwards."""
+    at = room.start
+    yield at
+    step = max(reach, room.end * _LEAST_REACH) / 4
+    for _ in range(_HUNTS):
+        at += step
+        if at >= room.end:
+            return
+        yield at
+        step *= 1.5
 
 
 def _first_reach(relaxed: Relaxed) -> float:
@@ -154,20 +187,7 @@ def _everything(relaxed: Relaxed) -> float:
     return (changes + surplus) * (1 + GAP) + GAP * abs(relaxed.bound)
 
 
-def step_of(values: NDArray[np.float64], unit: Whole) -> float:
-    """The step between any two sums of one value of each unit; 0 where there is none."""
-    for parts in (1.0, 2.0, 10.0, 100.0, 1000.0):
-        scaled = values * parts
-        whole = np.rint(scaled)
-        if np.abs(scaled).max(initial=0.0) < 2**40 and np.allclose(scaled, whole, 1e-12, 1e-9):
-            differences = np.diff(whole.astype(np.int64))[np.diff(unit) == 0]
-            return float(np.gcd.reduce(differences)) / parts if len(differences) else 0.0
-    return 0.0
-
-
-def _raised(
-    relaxed: Relaxed, complete: float, step: float, cutoff: float, finished: bool
-) -> float:
+def _raised(relaxed: Relaxed, complete: float, step: float, cutoff: float, finished: bool) -> float:
     """What picks that were not found sum to at the least."""
     if finished:
         return cutoff if relaxed.bound + complete >= cutoff else np.inf

@@ -13,7 +13,6 @@ from typing import Final, final
 import numpy as np
 
 from stillhouse.core.search.genome import Genome, Whole
-from stillhouse.core.search.sampler import Codes
 from stillhouse.core.search.interplay import (
     MOST_CASES,
     Array,
@@ -23,6 +22,7 @@ from stillhouse.core.search.interplay import (
     evaluated,
     structure,
 )
+from stillhouse.core.search.sampler import Codes
 from stillhouse.core.space import Space
 
 AGREEMENT: Final = 1e-9
@@ -163,9 +163,7 @@ def _tabulated(
     return Separable(genome, found, functions, tuple(_cases(cases, values)), scale)
 
 
-def _cases(
-    cases: Sequence[tuple[Whole, tuple[Whole, ...]]], values: Array
-) -> Iterator[Case]:
+def _cases(cases: Sequence[tuple[Whole, tuple[Whole, ...]]], values: Array) -> Iterator[Case]:
     at = 0
     for coupled, choices in cases:
         counts = [len(options) for options in choices]

@@ -96,4 +96,3 @@ class Evolution(Sampler):
             return best_first(self._values, [False] * len(self._signs), self._violation)
         quality = np.where(self._violation > 0, 0.0, self._values[:, 0])
         return np.lexsort((use_of_limits(self._problem, self._codes), quality, self._violation))
-

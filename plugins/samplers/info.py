@@ -33,6 +33,14 @@ class SurrogateParams(Params):
     )
 
 
+class ExactParams(Params):
+    """Settings of the exact sampler."""
+
+    points: int = param(
+        64, low=2, high=10_000, searchable=False, help="points of the Pareto front solved for"
+    )
+
+
 class OptunaParams(Params):
     """Settings shared by Optuna's samplers."""
 
@@ -92,6 +100,17 @@ class Nsga2Params(OptunaParams):
 
 @hookimpl
 def stillhouse_samplers() -> Iterator[SamplerInfo]:
+    yield SamplerInfo(
+        name="auto",
+        summary="Chooses by the problem: exact, surrogate, evolution or random (default)",
+        build="stillhouse.plugins.samplers.auto:Auto",
+    )
+    yield SamplerInfo(
+        name="exact",
+        summary="Proven optima, where objectives are known costs that are sums over genes",
+        build="stillhouse.plugins.samplers.exact:Exact",
+        params=ExactParams,
+    )
     yield SamplerInfo(
         name="surrogate",
         summary="Gaussian processes over quality, within the limits",

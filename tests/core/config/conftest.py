@@ -73,7 +73,7 @@ class FakeCatalogue:
         "method": {"hidden-states": Params, "soft-labels": SoftLabels, "supernet": Supernet},
         "space": {"keyword-transformer": Params, "lighthubert-base": Params},
         "target": {"onnxruntime-cpu": Runtime},
-        "sampler": {"evolution": Evolution, "random": Params},
+        "sampler": {"auto": Params, "evolution": Evolution, "random": Params},
         "reporter": {},
     }
 

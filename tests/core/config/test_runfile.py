@@ -159,8 +159,8 @@ def test_a_short_file_gets_every_default(catalogue):
     assert run.name == "my-run"
     assert run.baselines is True
     assert run.train == TrainSection()
-    assert run.search.sampler.name == "evolution"
-    assert run.search.sampler.fixed == {"population": 50}
+    assert run.search.sampler.name == "auto"
+    assert run.search.sampler.fixed == {}
     assert (run.search.evaluations, run.search.batch, run.search.seed) == (200, 10, 0)
     assert (run.target.profile, run.target.repeats) == (
         TargetSettings().profile,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stillhouse.core.cost.limits import Limit
 from stillhouse.core.plugin.params import Params
 from stillhouse.core.search import Codes, Costs, Objective, Problem, Sampler, Study
 from stillhouse.core.space import Choice, Space
@@ -26,6 +27,7 @@ class Sizes(Costs):
 
     def __init__(self, most: float) -> None:
         self.most = most
+        self.limits = (Limit("size", "<=", most),)
 
     def table(self, codes: Codes) -> Mapping[str, Array]:
         return {"size": codes.clip(0).sum(axis=1)}

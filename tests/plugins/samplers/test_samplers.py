@@ -19,8 +19,10 @@ from stillhouse.plugins.samplers.info import stillhouse_samplers
 Build = Callable[..., Sampler]
 MakeProblem = Callable[..., Problem]
 
-NAMES = [record.name for record in stillhouse_samplers()]
-SEVERAL = [record.name for record in stillhouse_samplers() if record.objectives == "several"]
+# `exact` refuses what must be measured: its own tests hold it to the contract.
+RECORDS = [record for record in stillhouse_samplers() if record.name != "exact"]
+NAMES = [record.name for record in RECORDS]
+SEVERAL = [record.name for record in RECORDS if record.objectives == "several"]
 BOTH = (Objective("accuracy", maximize=True), Objective("parameters", maximize=False))
 every_sampler = pytest.mark.parametrize("name", NAMES)
 
@@ -154,6 +156,8 @@ class Heads(Costs):
 
 problem = Problem(space, Heads(), (Objective("accuracy", True),), 3, space.corners()[:1])
 for record in stillhouse_samplers():
+    if record.name == "exact":
+        continue
     module, attribute = record.build.split(":")
     quick = {"startup": 14} if record.name == "optuna-gp" else {}
     sampler = getattr(importlib.import_module(module), attribute)(record.params(**quick), problem)
