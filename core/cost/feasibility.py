@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.limits import Limit, column
-from stillhouse.core.cost.proof import modelled, proof, ranges
+from stillhouse.core.cost.proof import proof, solved_ranges
 from stillhouse.core.cost.refusal import refusal
+from stillhouse.core.errors import LimitError
 from stillhouse.core.search.descent import Descent, Score
 from stillhouse.core.search.enumeration import enumerated
 from stillhouse.core.search.feasible import meets_limits
 from stillhouse.core.search.sampler import Codes, Costs
 from stillhouse.core.space import Space
+
+Ranges = Mapping[str, tuple[float, float]]
 
 _BLOCK: Final = 2048
 _ENOUGH: Final = 64
@@ -28,15 +32,25 @@ class Feasibility:
 
     `feasible` (n, width) are candidates that meet every limit, at least one. `share` is the part
     of all configurations that does: exact when `exact`, else estimated from a uniform sample (0
-    when that sample held none). `ranges` holds the least and greatest value of each cost: of all
-    configurations for the costs in `proven`, of those looked at for the others.
+    when that sample held none). `seen` holds the least and greatest value of each cost among the
+    candidates looked at; `solve` tells those of all configurations, for costs that allow it.
     """
 
     feasible: Codes
     share: float
-    ranges: Mapping[str, tuple[float, float]]
+    seen: Ranges
     exact: bool
-    proven: Sequence[str] = ()
+    solve: Callable[[], Ranges]
+
+    @cached_property
+    def proven(self) -> Ranges:
+        """The exact ranges of limited costs, where they are sums over genes; solved for once."""
+        return self.solve()
+
+    @property
+    def ranges(self) -> Ranges:
+        """Least and greatest value of each cost, exact for those in `proven`."""
+        return {**self.seen, **self.proven}
 
 
 def settle(
@@ -54,6 +68,7 @@ def settle(
     `budget` candidates. Raises `LimitError` that names the binding limit and the nearest value
     within reach, and says so when that is proven.
     """
+    _refuse_contradictions(limits)
     everything = enumerated(space)
     if everything is not None:
         return _judged(costs, limits, everything, everything, len(everything))
@@ -66,11 +81,25 @@ def settle(
     for score, hits in _aims(costs, limits):
         if meets_limits(costs, looked_at).sum() >= (hits or 1):
             break
-        descent = Descent(space, score, rng, budget)
+        # The costs one by one share a budget: they only tell what is within reach.
+        share = budget if hits else budget // len(limits)
+        descent = Descent(space, score, rng, share)
         looked_at = np.concatenate([looked_at, descent.run(looked_at, hits)])
         examined += descent.examined
     found = _judged(costs, limits, space.unique(looked_at), sample, examined)
-    return _with_exact_ranges(space, costs, limits, found, rng)
+    names, own_rng = list(dict.fromkeys(limit.cost for limit in limits)), rng.spawn(1)[0]
+    return replace(found, solve=lambda: solved_ranges(space, costs, names, own_rng))
+
+
+def _refuse_contradictions(limits: Sequence[Limit]) -> None:
+    for low in limits:
+        for high in limits:
+            same = (low.cost, low.relation, high.relation) == (high.cost, ">=", "<=")
+            if same and low.bound > high.bound:
+                raise LimitError(
+                    f"nothing is both {low} and {high}; the nearest reachable bounds are equal "
+                    "ones: relax one of the two to the other"
+                )
 
 
 def _solved(
@@ -121,24 +150,10 @@ def _judged(
     if not met.any():
         raise refusal(table, limits, examined, exact)
     share = float(meets_limits(costs, sample).mean())
-    return Feasibility(looked_at[met], share, _ranges(table), exact)
+    seen = _ranges(table)
+    return Feasibility(looked_at[met], share, seen, exact, lambda: seen if exact else {})
 
 
 def _ranges(table: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float]]:
     finite = {name: values[np.isfinite(values)] for name, values in table.items()}
     return {name: (float(v.min()), float(v.max())) for name, v in finite.items() if len(v)}
-
-
-def _with_exact_ranges(
-    space: Space,
-    costs: Costs,
-    limits: Sequence[Limit],
-    found: Feasibility,
-    rng: np.random.Generator,
-) -> Feasibility:
-    """Exact ranges of the limited costs, where they are sums over genes."""
-    names = list(dict.fromkeys(limit.cost for limit in limits))
-    model = modelled(space, costs, names, rng) if names else None
-    if model is None:
-        return found
-    return replace(found, ranges={**found.ranges, **ranges(model, names)}, proven=tuple(names))

@@ -56,10 +56,24 @@ def modelled(
     return separable(space, functions, rng, most)
 
 
-def ranges(model: Separable, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Exact least and greatest value of each cost."""
+def solved_ranges(
+    space: Space, costs: Costs, names: Sequence[str], rng: np.random.Generator
+) -> dict[str, tuple[float, float]]:
+    """Exact least and greatest value of costs that are sums over genes, alone or together."""
+    model = modelled(space, costs, names, rng) if names else None
+    if model is None:
+        parts = (solved_ranges(space, costs, [name], rng) for name in names if len(names) > 1)
+        return {name: ends for part in parts for name, ends in part.items()}
     low, high = extremes(model)
-    return {name: (float(low[j]), float(high[j])) for j, name in enumerate(names)}
+    apart = np.empty((0, space.width)) if costs.apart is None else costs.apart
+    table = costs.table(apart) if len(apart) else dict.fromkeys(names, np.empty(0))
+    return {
+        name: (
+            float(column(table, name).min(initial=low[j])),
+            float(column(table, name).max(initial=high[j])),
+        )
+        for j, name in enumerate(names)
+    }
 
 
 def proof(

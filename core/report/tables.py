@@ -113,7 +113,8 @@ def _sound(value: Any) -> Any:
 def closing_table(summary: RunSummary) -> Table:
     """Teacher, found, trained from scratch, scaled down: figures, and below them the ratios.
 
-    Where several objectives ask for a choice, the other certified models follow. Fits 80 columns with the usual labels.
+    Where several objectives ask for a choice, the other certified models follow. Fits 80 columns
+    with the usual labels.
     """
     from rich import box
     from rich.table import Table

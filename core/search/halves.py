@@ -9,7 +9,7 @@ multiple-choice knapsack problem", 1995 (a core around the relaxation).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,7 @@ def _half(
     return grown.sorted(complete)
 
 
+@final
 class _Growing:
     """Partial picks while they are listed, in arrays that double when they are full."""
 

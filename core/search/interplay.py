@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ MOST_OPTIONS: Final = 64
 MOST_CASES: Final = 512
 """Joint values of the coupling genes."""
 
-_STEPS: Final = 24
-_ROUNDS: Final = 4
+_STEPS: Final = 16
+_CHANGES: Final = 512
+_LEAST_ROUNDS: Final = 4
+_MOST_ROUNDS: Final = 32
 _CONTEXTS: Final = 4
 _PAIRWISE: Final = 40
 _PIVOTS: Final = 8
@@ -128,14 +130,14 @@ def _resolved(
     pairs = sorted({(min(a, b), max(a, b)) for a in firsts for b in tied if a != b})
     edges = probe.edges(pairs)
     if not edges:
-        return None
+        return found
     units, hubs, merged = found.units, [], []
     for group in _components(edges) if sure else [sorted({u for edge in edges for u in edge})]:
         union = tuple(_ordered(genome, [gene for unit in group for gene in units[unit]]))
         if sure and _options(genome, union) <= MOST_OPTIONS:
             merged.append((group, union))
         else:
-            degree = {u: sum(u in edge for edge in edges) for u in group}
+            degree = {u: sum(s for edge, s in edges.items() if u in edge) for u in group}
             hubs.append(min(group, key=lambda u: (-degree[u], _options(genome, units[u]), u)))
     gone = {u for group, _ in merged for u in group} | set(hubs)
     kept = [unit for u, unit in enumerate(units) if u not in gone]
@@ -147,7 +149,7 @@ def _resolved(
     return _divided(genome, coupled, [*kept, *(union for _, union in merged)])
 
 
-def _components(edges: Sequence[tuple[int, int]]) -> list[list[int]]:
+def _components(edges: Iterable[tuple[int, int]]) -> list[list[int]]:
     group: dict[int, set[int]] = {}
     for a, b in edges:
         union = group.get(a, {a}) | group.get(b, {b})
@@ -155,6 +157,7 @@ def _components(edges: Sequence[tuple[int, int]]) -> list[list[int]]:
     return [sorted(one) for one in {id(one): one for one in group.values()}.values()]
 
 
+@final
 class _Probe:
     """Changes units of a structure in random surroundings and compares what the changes do."""
 
@@ -180,49 +183,63 @@ class _Probe:
     def tied(self) -> list[int]:
         """Units whose change has an effect that depends on units around it."""
         free = [u for u, unit in enumerate(self._units) if _options(self._genome, unit) > 1]
-        found: set[int] = set()
-        for _ in range(_ROUNDS):
-            around = self._random(_CONTEXTS)
-            around[:, self._coupling] = around[:1, self._coupling]
-            rows = np.repeat(around[:, None, None], len(free), axis=1).repeat(2, axis=2)
-            for at, u in enumerate(free):
-                rows[:, at, 0, self._units[u]], rows[:, at, 1, self._units[u]] = self._change(u)
-            effect = np.diff(self._values(rows), axis=2)[:, :, 0]
-            varies = (np.ptp(effect, axis=0) > self._least).any(axis=1)
-            found.update(u for u, tied in zip(free, varies.tolist(), strict=True) if tied)
-        return sorted(found)
+        inside = self._inside(free)[:, None]
+        found = np.zeros(len(free), dtype=np.bool_)
+        for rounds in self._rounds(len(free)):
+            around = self._random(rounds, _CONTEXTS)
+            around[:, :, self._coupling] = around[:, :1, self._coupling]
+            change = self._changed(self._random(rounds, 1))[:, :, None]
+            rows = np.where(inside, change, around[:, :, None, None])
+            effect = np.diff(self._values(rows), axis=3)[:, :, :, 0]
+            varies = np.ptp(effect, axis=1) > self._least
+            found |= varies.any(axis=-1).any(axis=0)
+        return [free[at] for at in np.flatnonzero(found).tolist()]
 
-    def edges(self, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The pairs of units whose changes do together what they do not do one by one."""
-        if not pairs:
-            return []
+    def _rounds(self, units: int) -> Iterator[int]:
+        """Rounds of changes, a few at a time: in each, coupling genes have other values."""
+        rounds = min(max(_LEAST_ROUNDS, _CHANGES // max(units, 1)), _MOST_ROUNDS)
+        cells = 2 * _CONTEXTS * units * len(self._genome.genes)
+        at_once = max(1, _CELLS // max(cells, 1))
+        for start in range(0, rounds, at_once):
+            yield min(at_once, rounds - start)
+
+    def edges(self, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float]:
+        """The pairs of units whose changes do together what they do not do one by one.
+
+        With the share of trials in which that was so.
+        """
         # Genes deep below a condition are seldom active: the fewer pairs, the more trials each.
-        trials = min(max(_LEAST_TRIALS, _TRIALS // len(pairs)), _MOST_TRIALS)
-        rows = self._random(trials * len(pairs)).reshape(len(pairs), trials, 1, 1, -1)
-        rows = rows.repeat(2, axis=2).repeat(2, axis=3)
-        for at, (a, b) in enumerate(pairs):
-            for trial in range(trials):
-                rows[at, trial, 0][:, self._units[a]], rows[at, trial, 1][:, self._units[a]] = (
-                    self._change(a)
-                )
-                one, other = self._change(b)
-                rows[at, trial, :, 0, self._units[b]] = np.asarray(one)[:, None]
-                rows[at, trial, :, 1, self._units[b]] = np.asarray(other)[:, None]
-        values = self._values(rows)
-        joint = values[:, :, 1, 1] - values[:, :, 1, 0] - values[:, :, 0, 1] + values[:, :, 0, 0]
-        together: Array = np.abs(np.asarray(joint, dtype=np.float64))
-        tied = (together > self._least).reshape(len(pairs), -1).any(axis=1)
-        return [pairs[at] for at in np.flatnonzero(tied).tolist()]
+        trials = min(max(_LEAST_TRIALS, _TRIALS // max(len(pairs), 1)), _MOST_TRIALS)
+        at_once = max(1, _CELLS // (4 * trials * len(self._genome.genes)))
+        out: dict[tuple[int, int], float] = {}
+        for start in range(0, len(pairs), at_once):
+            part = pairs[start : start + at_once]
+            first, second = (self._inside([pair[side] for pair in part]) for side in (0, 1))
+            one, other = np.moveaxis(self._changed(self._random(len(part), trials)), 2, 0)
+            moved = np.stack([first & False, second, first, first | second], axis=1)[:, None]
+            rows = np.where(moved, other[:, :, None], one[:, :, None])
+            values = self._values(rows)
+            joint = values[:, :, 3] - values[:, :, 2] - values[:, :, 1] + values[:, :, 0]
+            shares = (np.abs(joint) > self._least).any(axis=-1).mean(axis=1)
+            out.update(zip(part, shares.tolist(), strict=True))
+        return {pair: share for pair, share in out.items() if share > 0}
 
-    def _random(self, count: int) -> Whole:
-        return self._rng.integers(self._genome.counts, size=(count, len(self._genome.genes)))
+    def _inside(self, units: Sequence[int]) -> NDArray[np.bool_]:
+        """Which genes belong to each unit, (units, genes)."""
+        out = np.zeros((len(units), len(self._genome.genes)), dtype=np.bool_)
+        for at, unit in enumerate(units):
+            out[at, list(self._units[unit])] = True
+        return out
 
-    def _change(self, unit: int) -> tuple[list[int], list[int]]:
-        """Two values of a unit's genes that differ in every gene that has several."""
-        counts = self._genome.counts[list(self._units[unit])]
-        one = self._rng.integers(counts)
-        step = self._rng.integers(1, np.maximum(counts, 2))
-        return one.tolist(), ((one + step) % counts).tolist()
+    def _random(self, *shape: int) -> Whole:
+        """Configurations, (*shape, genes)."""
+        return self._rng.integers(self._genome.counts, size=(*shape, len(self._genome.genes)))
+
+    def _changed(self, values: Whole) -> Whole:
+        """Configurations (..., genes) and others that differ wherever they can, (..., 2, genes)."""
+        counts = self._genome.counts
+        step = self._rng.integers(1, np.maximum(counts, 2), size=values.shape)
+        return np.stack([values, (values + step) % counts], axis=-2)
 
     def _values(self, rows: Whole) -> Array:
         """Values of configurations (..., genes), (..., functions)."""

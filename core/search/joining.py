@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 
@@ -68,6 +68,7 @@ def _look(
     return paired
 
 
+@final
 class _Grid:
     """Uses sorted into strips of the most selective column, each strip by the next one.
 
@@ -169,6 +170,7 @@ def _priced(
     return added[near], a[near], b[near]
 
 
+@final
 class _Best:
     """The cheapest pairs so far; once there are enough, the reach shrinks to the last of them."""
 

@@ -68,6 +68,7 @@ def known_names(problem: Problem) -> list[str]:
     return list(dict.fromkeys([*names, *(limit.cost for limit in problem.costs.limits)]))
 
 
+@final
 class _Solved:
     """What the sources of large spaces share: the problem's limits and its measured candidates."""
 
@@ -107,12 +108,20 @@ class BestFirst(Source):
         if self._best is None:
             self._best = minimise(solved.model, weights, within)
         self._wanted = max(_FEWEST, count, 2 * self._wanted)
-        found, _, self._proven = best_first(solved.model, weights, within, self._wanted, _STATES)
+        found, values, self._proven = best_first(
+            solved.model, weights, within, self._wanted, _STATES
+        )
         self.ended = len(found) < self._wanted or self._wanted >= _RANKED
         if self._best.codes is not None:
             found = np.concatenate([self._best.codes[None], found])
-        found = solved.problem.space.unique(np.concatenate([found, solved.apart]))
+        found = np.concatenate([found, self._apart(np.inf if self.ended else values[-1])])
+        found = solved.problem.space.unique(found)
         return found[np.argsort(values_of(solved.problem, found)[:, 0], kind="stable")]
+
+    def _apart(self, most: float) -> Codes:
+        """Measured candidates of a value of at most `most`, the last that was solved for."""
+        apart = self._solved.apart
+        return apart[values_of(self._solved.problem, apart)[:, 0] <= most]
 
     def note(self) -> str:
         if self._best is None or not self._best.exact:

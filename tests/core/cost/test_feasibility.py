@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.feasibility import settle
-from stillhouse.core.cost.limits import Limit, violation
+from stillhouse.core.cost.limits import Limit, Relation, violation
 from stillhouse.core.errors import LimitError
 from stillhouse.core.search import Codes, Costs
 from stillhouse.core.space import Choice, Integer, Real, Space
@@ -139,6 +139,94 @@ def test_an_impossible_limit_is_refused_within_two_seconds_with_the_nearest_valu
 def test_the_named_value_is_itself_within_reach() -> None:
     found = settled(LARGE, Limit("parameters", "<=", 25_180_000))
     assert len(found.feasible) >= 1
+
+
+def test_an_impossible_limit_is_proven_where_the_cost_is_a_sum_over_genes() -> None:
+    with pytest.raises(LimitError, match="proven for every configuration of the space"):
+        settled(LARGE, Limit("parameters", "<=", 25_170_943))
+    assert len(settled(LARGE, Limit("parameters", "<=", 25_170_944)).feasible) >= 1
+
+
+def test_limits_that_only_together_are_impossible_are_proven_so() -> None:
+    """Sums of parameters have gaps: none lies within ten of forty million."""
+    limits = (Limit("parameters", ">=", 40_000_000), Limit("parameters", "<=", 40_000_010))
+    with pytest.raises(LimitError) as refused:
+        settled(LARGE, *limits)
+    message = str(refused.value)
+    assert message.startswith("each limit can be met alone, but no candidate meets")
+    assert "proven for every configuration of the space" in message
+
+
+def test_a_needle_between_two_limits_is_found() -> None:
+    """One sum of parameters in a hundred thousand meets both, at a latency few others have."""
+    table = TransformerCosts(LARGE, ()).table(LARGE.sample(1, np.random.default_rng(8)))
+    parameters, latency = float(table["parameters"][0]), float(table["latency_ms"][0])
+    limits = [
+        Limit("parameters", ">=", parameters - 0.5),
+        Limit("parameters", "<=", parameters + 0.5),
+        Limit("latency_ms", ">=", latency - 1e-6),
+        Limit("latency_ms", "<=", latency + 1e-6),
+    ]
+    found = settled(LARGE, *limits).feasible
+    assert (TransformerCosts(LARGE, limits).violation(found) == 0).all()
+
+
+class PeakCosts(TransformerCosts):
+    """A cost that is a maximum over layers, and so no sum."""
+
+    def table(self, codes: Codes) -> Mapping[str, NDArray[np.float64]]:
+        heads = self._space.columns(codes)["heads"] + np.arange(12) / 7
+        return {**super().table(codes), "memory_kb": np.exp(np.sin(heads)).prod(axis=1)}
+
+
+def test_a_limit_on_what_is_no_sum_is_judged_by_looking() -> None:
+    limits = [Limit("memory_kb", "<=", 1e-9)]
+    with pytest.raises(LimitError, match="configurations were looked at"):
+        settle(LARGE, PeakCosts(LARGE, limits), limits, np.random.default_rng(0), 4000)
+
+
+def test_of_several_limits_those_on_sums_are_still_proven() -> None:
+    limits = [Limit("memory_kb", "<=", 1e9), Limit("parameters", "<=", 20e6)]
+    with pytest.raises(LimitError, match=r"25180000 \(proven for every"):
+        settle(LARGE, PeakCosts(LARGE, limits), limits, np.random.default_rng(0), 4000)
+
+
+def test_a_measured_candidate_refutes_what_its_prediction_would_prove() -> None:
+    """Its cost follows no rule of the others, so no proof about them covers it."""
+    measured = LARGE.sample(1, np.random.default_rng(4))
+    limits = [Limit("parameters", "<=", 20e6)]
+
+    class Measured(TransformerCosts):
+        apart = measured
+
+        def table(self, codes: Codes) -> Mapping[str, NDArray[np.float64]]:
+            table = dict(super().table(codes))
+            known = (codes == measured).all(axis=1)
+            table["parameters"] = np.where(known, 19e6, table["parameters"])
+            return table
+
+    found = settle(LARGE, Measured(LARGE, limits), limits, np.random.default_rng(0))
+    assert found.feasible.tolist() == measured.tolist()
+    assert found.ranges["parameters"][0] == 19e6
+
+
+@pytest.mark.parametrize(("relation", "bound"), [("<=", 24e6), (">=", 64e6)])
+def test_the_nearest_value_is_exact_on_either_side(relation: Relation, bound: float) -> None:
+    table = TransformerCosts(LARGE, ()).table(LARGE.corners())["parameters"]
+    nearest = table.min() if relation == "<=" else table.max()
+    with pytest.raises(LimitError) as refused:
+        settled(LARGE, Limit("parameters", relation, bound))
+    printed = float(str(refused.value).split("nearest reachable value is ")[1].split(" ")[0])
+    assert Limit("parameters", relation, printed).excess(np.array([nearest]))[0] == 0
+    assert printed == pytest.approx(nearest, rel=1e-3)
+
+
+def test_ranges_of_limited_costs_are_exact_where_they_are_sums() -> None:
+    found = settled(LARGE, Limit("parameters", "<=", 36e6), Limit("latency_ms", "<=", 14.0))
+    assert set(found.proven) == {"parameters", "latency_ms"}
+    table = TransformerCosts(LARGE, ()).table(LARGE.corners())["parameters"]
+    assert found.ranges["parameters"] == (table[0], table[2])
+    assert found.ranges["latency_ms"] == pytest.approx((100 / 768 + 9.6, 100 / 512 + 14.4))
 
 
 def test_limits_that_exclude_each_other_are_told_apart_from_impossible_ones() -> None:

@@ -50,3 +50,12 @@ def test_costs_that_need_more_than_the_limits_say_are_told_apart() -> None:
     table = {"latency_ms": np.array([1.95, 3.0])}
     message = str(refusal(table, [Limit("latency_ms", "<=", 2.0)], 2, exact=True))
     assert message.startswith("no candidate meets latency_ms <= 2 by the margin that these costs")
+
+
+def test_a_proof_is_named_in_place_of_the_number_looked_at() -> None:
+    table = {"macs": np.array([20.0, 30.0])}
+    message = str(refusal(table, [Limit("macs", "<=", 10)], 2, exact=False, proven=True))
+    assert message.endswith(
+        "the nearest reachable value is 20 (proven for every configuration of the space). "
+        "Relax the limit or search a wider space"
+    )
