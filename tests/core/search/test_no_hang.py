@@ -35,7 +35,12 @@ EXAMPLES: Mapping[str, int] = {
     "surrogate": 4,
 }
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-STEADY: Mapping[str, Any] = {"derandomize": True, "phases": [Phase.explicit, Phase.generate]}
+STEADY: Mapping[str, Any] = {
+    "derandomize": True,
+    "phases": [Phase.explicit, Phase.generate],
+    "deadline": None,
+    "suppress_health_check": SLOW,
+}
 """The same examples every time, and none made smaller: to shrink a slow one takes minutes."""
 SECONDS = 10.0
 SETTLED_SECONDS = 2.0
@@ -187,7 +192,7 @@ def test_every_search_ends(name: str) -> None:
     ends()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=SLOW, **STEADY)
+@settings(max_examples=12, **STEADY)
 @given(problem=problems())
 def test_limits_are_settled_or_refused_in_two_seconds(problem: Problem) -> None:
     known = problem.costs
