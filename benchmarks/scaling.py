@@ -17,14 +17,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, final
 
 import numpy as np
 from record import arguments, parser, save, show
-from tabled import categorical, perceptron, process, ridge, tabled_problem, truth
+from tabled import Array, categorical, perceptron, process, ridge, tabled_problem, truth
 
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.search import Codes, FeasibleDraws, Problem, Sampler, known_costs, open_study
+from stillhouse.core.search import (
+    Codes,
+    Costs,
+    FeasibleDraws,
+    Objective,
+    Problem,
+    Sampler,
+    known_costs,
+    open_study,
+)
 from stillhouse.core.search.evolution import Evolution
 from stillhouse.core.space import Space, load_space
 
@@ -152,15 +161,35 @@ def overhead(genes: int, evaluations: int, repeats: int) -> Case:
 
 
 def exact(genes: int) -> Case:
-    """Seconds to the proved optimum of a separable cost under two limits."""
-    problem = tabled_problem(categorical(genes), 2)
-    cheapest = Problem(
-        problem.space, problem.costs, problem.objectives[1:], problem.seed, problem.feasible
-    )
+    """Seconds to the proved optimum of a separable value under two separable limits.
+
+    The third cost is drawn apart from the limited ones: nothing makes the problem easy.
+    """
+    given = tabled_problem(categorical(genes), 2, product=False)
+    costs = Priced(given.space, given.costs)
+    priced = Problem(given.space, costs, [Objective("price", False)], given.seed, given.feasible)
     began = time.process_time()
-    codes = built("exact", cheapest).ask(1)
+    codes = built("exact", priced).ask(1)
     assert len(codes) == 1
     return {"seconds": time.process_time() - began}
+
+
+@final
+class Priced(Costs):
+    """Limited costs, and beside them a `price` for every choice."""
+
+    def __init__(self, space: Space, costs: Costs) -> None:
+        self.limits, self.limited = costs.limits, costs.limited
+        self._costs = costs
+        self._prices = np.random.default_rng(7).random((space.width, 16))
+
+    def table(self, codes: Codes) -> Mapping[str, Array]:
+        genes = np.arange(codes.shape[1])
+        price = self._prices[genes, codes.astype(np.int64)].sum(axis=1)
+        return {**self._costs.table(codes), "price": price}
+
+    def violation(self, codes: Codes) -> Array:
+        return self._costs.violation(codes)
 
 
 def apart(case: Callable[..., Case], *given: Any) -> Case:

@@ -29,11 +29,14 @@ def categorical(genes: int) -> Space:
 
 @final
 class TabledCosts(Costs):
-    """`size_kb`, a sum over genes, and `latency_ms`, a product, each limited at a quantile."""
+    """`size_kb`, a sum over genes, and `latency_ms`, a product or a sum; limited at a quantile."""
 
     limited = ("size_kb", "latency_ms")
 
-    def __init__(self, space: Space, quantile: float | None, seed: int = 0) -> None:
+    def __init__(
+        self, space: Space, quantile: float | None, seed: int = 0, *, product: bool = True
+    ) -> None:
+        self._product = product
         rng = np.random.default_rng([seed, 31])
         counts = space.sample(64, rng).max(axis=0).astype(np.int64) + 2
         self._starts = np.cumsum(counts) - counts + 1  # an inactive gene, -1, adds nothing
@@ -51,18 +54,21 @@ class TabledCosts(Costs):
     def table(self, codes: Codes) -> Mapping[str, Array]:
         places = codes.astype(np.int64)
         places += self._starts
+        milliseconds = self._factors[places].sum(axis=1)
         return {
             "size_kb": self._kilobytes[places].sum(axis=1),
-            "latency_ms": np.exp(self._factors[places].sum(axis=1)),
+            "latency_ms": np.exp(milliseconds) if self._product else milliseconds,
         }
 
     def violation(self, codes: Codes) -> Array:
         return violation(self.table(codes), self.limits)
 
 
-def tabled_problem(space: Space, objectives: int, quantile: float = 0.2) -> Problem:
+def tabled_problem(
+    space: Space, objectives: int, quantile: float = 0.2, *, product: bool = True
+) -> Problem:
     """Accuracy to be measured, and with two objectives latency, known; two limits."""
-    costs = TabledCosts(space, quantile)
+    costs = TabledCosts(space, quantile, product=product)
     drawn = space.sample(2000, np.random.default_rng(1))
     feasible = drawn[meets_limits(costs, drawn)][:64]
     return Problem(space, costs, _OBJECTIVES[:objectives], 0, feasible)
