@@ -182,9 +182,7 @@ def searched(name: str, problem: Problem, batch: int) -> None:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_every_search_ends(name: str) -> None:
-    @settings(
-        max_examples=EXAMPLES.get(name, 6), deadline=None, suppress_health_check=SLOW, **STEADY
-    )
+    @settings(max_examples=EXAMPLES.get(name, 6), **STEADY)
     @given(problem=problems(), batch=st.sampled_from([1, 7]))
     def ends(problem: Problem, batch: int) -> None:
         searched(name, problem, batch)
