@@ -18,8 +18,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from stillhouse.core.atomic import write_atomically
 from stillhouse.core.measure import machine
-from stillhouse.core.run.directory import write_atomically
 
 _PACKAGES = ("stillhouse", "numpy", "scipy", "torch", "onnx", "onnxruntime", "optuna")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.cost.limits import Limit, column
+from stillhouse.core.cost.limits import Limit, column, refuse_contradictions
 from stillhouse.core.cost.proof import proof, solved_ranges
 from stillhouse.core.cost.refusal import refusal
-from stillhouse.core.errors import LimitError
 from stillhouse.core.search.descent import Descent, Score
 from stillhouse.core.search.enumeration import enumerated
 from stillhouse.core.search.feasible import meets_limits
@@ -68,7 +67,7 @@ def settle(
     `budget` candidates. Raises `LimitError` that names the binding limit and the nearest value
     within reach, and says so when that is proven.
     """
-    _refuse_contradictions(limits)
+    refuse_contradictions(limits)
     everything = enumerated(space)
     if everything is not None:
         return _judged(costs, limits, everything, everything, len(everything))
@@ -89,17 +88,6 @@ def settle(
     found = _judged(costs, limits, space.unique(looked_at), sample, examined)
     names, own_rng = list(dict.fromkeys(limit.cost for limit in limits)), rng.spawn(1)[0]
     return replace(found, solve=lambda: solved_ranges(space, costs, names, own_rng))
-
-
-def _refuse_contradictions(limits: Sequence[Limit]) -> None:
-    for low in limits:
-        for high in limits:
-            same = (low.cost, low.relation, high.relation) == (high.cost, ">=", "<=")
-            if same and low.bound > high.bound:
-                raise LimitError(
-                    f"nothing is both {low} and {high}; the nearest reachable bounds are equal "
-                    "ones: relax one of the two to the other"
-                )
 
 
 def _solved(

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.errors import UserError, nearest
+from stillhouse.core.errors import LimitError, UserError, nearest
 
 Relation = Literal["<=", ">="]
 Table = Mapping[str, NDArray[np.float64]]
@@ -132,3 +132,15 @@ def violation(table: Table, limits: Sequence[Limit]) -> NDArray[np.float64]:
     """Sum of relative excesses over the limits, (candidates,); 0 means every limit is met."""
     total: NDArray[np.float64] = excesses(table, limits).sum(axis=0)
     return total
+
+
+def refuse_contradictions(limits: Sequence[Limit], aside: str = "") -> None:
+    """Raise `LimitError` for a lower bound above the upper one; `aside` says how bounds came."""
+    for low in limits:
+        for high in limits:
+            same = (low.cost, low.relation, high.relation) == (high.cost, ">=", "<=")
+            if same and low.bound > high.bound:
+                raise LimitError(
+                    f"limits: nothing is both {low} and {high}{aside}; the nearest reachable "
+                    "bounds are equal ones: relax one of the two to the other"
+                )

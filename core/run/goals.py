@@ -9,8 +9,7 @@ from typing import final
 import numpy as np
 
 from stillhouse.core.config.records import SearchSection
-from stillhouse.core.cost.limits import Limit, resolve
-from stillhouse.core.errors import LimitError
+from stillhouse.core.cost.limits import Limit, refuse_contradictions, resolve
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.search.front import on_front
 from stillhouse.core.search.sampler import Objective
@@ -71,19 +70,8 @@ def goals_of(search: SearchSection, teacher: Known) -> Goals:
         resolve(limit.cost, limit.relation, limit.value, limit.relative, teacher, [limit.cost])
         for limit in search.outcome_limits
     )
-    for low in outcomes:
-        for high in outcomes:
-            if (low.cost, low.relation, high.relation) == (high.cost, ">=", "<="):
-                _refuse_empty(low, high)
+    refuse_contradictions(outcomes, ", percentages taken of the teacher's")
     return Goals(objectives_of(search), outcomes)
-
-
-def _refuse_empty(low: Limit, high: Limit) -> None:
-    if low.bound > high.bound:
-        raise LimitError(
-            f"limits: nothing is both {low} and {high}, percentages taken of the teacher's; "
-            f"the nearest reachable bounds are equal ones: relax one of the two to the other"
-        )
 
 
 def known_of(entry: Entry) -> Known:
