@@ -18,6 +18,7 @@ from stillhouse.core.search import (
 )
 from stillhouse.plugins.samplers.design import first_design, use_of_limits
 from stillhouse.plugins.samplers.info import EvolutionParams
+from stillhouse.plugins.samplers.told import Told
 
 _SURPLUS: Final = 4
 """Children bred for each one that is needed: some are known already."""
@@ -37,15 +38,12 @@ class Evolution(Sampler):
         self._problem = problem
         self._rng = np.random.default_rng([problem.seed, 2])
         self._draws = FeasibleDraws(problem.space, problem.costs, problem.feasible, self._rng)
-        self._signs = np.array([objective.sign for objective in problem.objectives])
-        self._codes = np.empty((0, problem.space.width))
-        self._values = np.empty((0, len(problem.objectives)))
-        self._violation = np.empty(0)
+        self._told = Told(problem.space.width, problem.objectives)
         self._design: Codes | None = None
 
     def ask(self, count: int) -> Codes:
         out = self._from_design(count)
-        if len(out) < count and len(self._codes) > 1:
+        if len(out) < count and len(self._told.codes) > 1:
             out = np.concatenate([out, self._children(count - len(out))])
         if len(out) < count:
             out = np.concatenate([out, self._draws.draw(count - len(out))])
@@ -55,12 +53,7 @@ class Evolution(Sampler):
         self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
     ) -> None:
         self._draws.mark(codes)
-        over = np.zeros((len(codes), 0)) if excess is None else excess
-        sound = np.isfinite(values).all(axis=1) & np.isfinite(over).all(axis=1)
-        self._codes = np.concatenate([self._codes, codes[sound]])
-        self._values = np.concatenate([self._values, values[sound] * self._signs])
-        broken = np.maximum(over[sound], 0.0).sum(axis=1)
-        self._violation = np.concatenate([self._violation, broken])
+        self._told.add(codes, values, excess)
 
     def _from_design(self, count: int) -> Codes:
         if self._design is None:
@@ -78,7 +71,7 @@ class Evolution(Sampler):
     def _bred(self, count: int) -> Codes:
         """Up to `count` new children within the limits, of parents picked by tournaments."""
         space, costs, rng = self._problem.space, self._problem.costs, self._rng
-        parents = self._codes[self._order()[: self._params.population]]
+        parents = self._told.codes[self._order()[: self._params.population]]
         picks = rng.integers(len(parents), size=(2, 2, count)).min(axis=0)
         first, second = parents[picks[0]], parents[picks[1]]
         crossed = rng.random(count)[:, None] < self._params.crossover
@@ -92,7 +85,9 @@ class Evolution(Sampler):
 
     def _order(self) -> NDArray[np.int64]:
         """Told candidates from the best to the worst."""
-        if len(self._signs) > 1:
-            return best_first(self._values, [False] * len(self._signs), self._violation)
-        quality = np.where(self._violation > 0, 0.0, self._values[:, 0])
-        return np.lexsort((use_of_limits(self._problem, self._codes), quality, self._violation))
+        told = self._told
+        objectives = told.values.shape[1]
+        if objectives > 1:
+            return best_first(told.values, [False] * objectives, told.violation)
+        quality = np.where(told.violation > 0, 0.0, told.values[:, 0])
+        return np.lexsort((use_of_limits(self._problem, told.codes), quality, told.violation))
