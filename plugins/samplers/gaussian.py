@@ -18,9 +18,9 @@ Array = NDArray[np.float64]
 
 _SCALE_SAMPLE: Final = 1024
 _WHOLE: Final = 4096
-_DRAWN: Final = 256
-_CHILDREN: Final = 96
-_ROUNDS: Final = 3
+_DRAWN: Final = 128
+_CHILDREN: Final = 128
+_ROUNDS: Final = 2
 _PARENTS: Final = 32
 _SHORTLIST: Final = 96
 _LONGEST: Final = 512
@@ -128,7 +128,7 @@ class Surrogate(Sampler):
         if self._draws.whole:
             pool = self._draws.pool(_WHOLE)
             if len(pool) < _WHOLE:
-                return pool[self._order(promise, pool)[:most]]
+                return pool[np.argsort(-self._rough(promise, pool), kind="stable")[:most]]
         space, rng = self._problem.space, self._rng
         best = self._codes[self._standing()[:_PARENTS]]
         near = [rng.permutation(space.neighbours(row))[:_DRAWN] for row in best[:1]]
@@ -137,16 +137,19 @@ class Surrogate(Sampler):
         )
         if len(found) < most:
             found = self._draws.unseen(np.concatenate([found, self._draws.pool(most)]))
+        score = self._rough(promise, found)
         for _ in range(_ROUNDS - 1):
-            found = found[self._order(promise, found)[:most]]
+            order = np.argsort(-score, kind="stable")[:most]
+            found, score = found[order], score[order]
             fresh = self._draws.new(self._children(found[:_PARENTS]))
-            found = space.unique(np.concatenate([found, fresh]))
-        return found[self._order(promise, found)[:most]]
+            fresh = fresh[~np.isin(space.marks(fresh), space.marks(found))]
+            found = np.concatenate([found, fresh])
+            score = np.append(score, self._rough(promise, fresh))
+        return found[np.argsort(-score, kind="stable")[:most]]
 
-    def _order(self, promise: Promise, codes: Codes) -> NDArray[np.int64]:
+    def _rough(self, promise: Promise, codes: Codes) -> Array:
         table = self._problem.costs.table(codes)
-        score = promise.of(self._features(codes, table), table, rough=True)
-        return np.argsort(-score, kind="stable")
+        return promise.of(self._features(codes, table), table, rough=True)
 
     def _children(self, parents: Codes) -> Codes:
         space, rng = self._problem.space, self._rng
