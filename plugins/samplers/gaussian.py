@@ -18,8 +18,9 @@ Array = NDArray[np.float64]
 
 _SCALE_SAMPLE: Final = 1024
 _WHOLE: Final = 4096
-_DRAWN: Final = 128
-_CHILDREN: Final = 128
+_DRAWN: Final = 64
+_NEAR: Final = 256
+_CHILDREN: Final = 96
 _ROUNDS: Final = 2
 _PARENTS: Final = 32
 _SHORTLIST: Final = 96
@@ -131,7 +132,7 @@ class Surrogate(Sampler):
                 return pool[np.argsort(-self._rough(promise, pool), kind="stable")[:most]]
         space, rng = self._problem.space, self._rng
         best = self._codes[self._standing()[:_PARENTS]]
-        near = [rng.permutation(space.neighbours(row))[:_DRAWN] for row in best[:1]]
+        near = [rng.permutation(space.neighbours(row))[:_NEAR] for row in best[:1]]
         found = self._draws.new(
             np.concatenate([space.sample(_DRAWN, rng), *near, self._children(best)])
         )
