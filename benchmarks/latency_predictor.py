@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from record import arguments, averaged, parser, save, show, shown
 
 from stillhouse.core.cli.progress import bars
-from stillhouse.core.cost.latency import LEAST_MEASURED, LatencyModel, spearman
+from stillhouse.core.cost.latency import LEAST_MEASURED, FittedLatency, spearman
 from stillhouse.core.cost.model import counted
 from stillhouse.core.errors import StillhouseError, UserError
 from stillhouse.core.evaluate import ModelFamily
@@ -103,7 +103,7 @@ def one_seed(bench: Bench, given: argparse.Namespace, seed: int) -> dict[str, An
         for part in (codes[: given.fit], codes[given.fit :])
     ]
     seen, unseen = milliseconds[: given.fit], milliseconds[given.fit :]
-    model = LatencyModel.fit(sheets[0], seen)
+    model = FittedLatency.fit(sheets[0], seen)
     predicted = model.predict(sheets[1])
     macs = [counted(sheet)["macs"] for sheet in sheets]
     fitted = np.polyfit(macs[0], seen, 1, w=1 / seen)

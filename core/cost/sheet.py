@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 Cells = NDArray[np.float64]
 """Shape (candidates,)."""
 
-OperatorKind = Literal["linear", "conv1d", "matmul", "norm", "table", "elementwise", "recurrent"]
+OperatorKind = Literal[
+    "linear", "conv1d", "matmul", "norm", "table", "elementwise", "recurrent", "transfer"
+]
 
 COLUMNS: Final = (
     "active",
@@ -28,14 +30,18 @@ COLUMNS: Final = (
     "groups",
     "bias",
     "held",
+    "read_positions",
     "weight_bits",
+    "activation_bits",
+    "packed",
     "density",
     "probability",
     "place",
 )
 _DEFAULTS: Final[Mapping[str, float]] = {
     "active": 1, "inputs": 0, "outputs": 0, "positions": 1, "kernel": 1, "groups": 1,
-    "bias": 0, "held": 0, "weight_bits": 32, "density": 1, "probability": 1, "place": 0,
+    "bias": 0, "held": 0, "read_positions": 0, "weight_bits": 32, "activation_bits": 32,
+    "packed": 0, "density": 1, "probability": 1, "place": 0,
 }  # fmt: skip
 
 
@@ -50,9 +56,13 @@ class Operator:
         `groups` products of (positions x inputs) by (inputs x outputs)) groups is the heads.
     bias: 1 with bias.  table: `inputs` entries of width `outputs` that are stored (positions,
         embeddings), no arithmetic.  recurrent: `groups` gates, `kernel` unused.
+        transfer: (positions x outputs) activations sent from one place to another.
     held: activation elements alive beside this operator's own input and output (residuals).
-    weight_bits, density (share of non-zero weights), probability (that a sample reaches it),
-    place (0 is the device): set by methods.
+    read_positions: positions of the input where they differ from the output's (a stride); 0: equal.
+    weight_bits, activation_bits: of one entry.  packed: 1 where rows of weights are packed to whole
+        bytes; else an entry takes the smallest of 8, 16 and 32 bits that holds it.
+    density (share of weights that is stored), probability (that a sample reaches it),
+    place (0 the device, 1 a server): set by methods.
     """
 
     name: str

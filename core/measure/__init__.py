@@ -6,9 +6,9 @@ from stillhouse.core.measure.bench import structure_key as structure_key
 from stillhouse.core.measure.device import DeviceFile as DeviceFile
 from stillhouse.core.measure.device import Measured as Measured
 from stillhouse.core.measure.device import default_path as default_path
+from stillhouse.core.measure.latency import Latency as Latency
 from stillhouse.core.measure.processor import machine as machine
 from stillhouse.core.measure.target import Exported as Exported
 from stillhouse.core.measure.target import ExportError as ExportError
-from stillhouse.core.measure.target import Latency as Latency
 from stillhouse.core.measure.target import Target as Target
 from stillhouse.core.measure.timing import interleaved as interleaved

@@ -18,7 +18,8 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.context import Progress
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure.device import DeviceFile, Measured
-from stillhouse.core.measure.target import Exported, Latency, Target
+from stillhouse.core.measure.latency import Latency
+from stillhouse.core.measure.target import Exported, Target
 
 Build = Callable[[Structure, torch.Generator], nn.Module]
 
@@ -190,6 +191,8 @@ def _divided(latency: Latency, ratio: float) -> Latency:
         latency_ms=latency.latency_ms / ratio,
         median_ms=latency.median_ms / ratio,
         p95_ms=latency.p95_ms / ratio,
+        low_ms=latency.low_ms / ratio,
+        high_ms=latency.high_ms / ratio,
     )
 
 

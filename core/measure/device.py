@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple, Self, final
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
-from stillhouse.core.measure.target import Latency
+from stillhouse.core.measure.latency import Latency
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 class Measured(NamedTuple):
@@ -126,7 +126,8 @@ def default_path(identity: Mapping[str, Any], environ: Mapping[str, str]) -> Pat
     """
     home = environ.get("STILLHOUSE_HOME")
     root = Path(home).expanduser() if home else Path.home() / ".cache" / "stillhouse"
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    named = json.dumps([_FORMAT, identity], sort_keys=True)
+    digest = hashlib.sha256(named.encode()).hexdigest()[:16]
     target = re.sub(r"[^\w.-]+", "-", str(identity.get("target", "target")))
     return root / "devices" / f"{target}-{digest}.json"
 
@@ -158,6 +159,9 @@ def _measured(path: Path, key: str, entry: Any) -> Measured:
             int(entry["repeats"]),
             str(entry["date"]),
             float(entry["median_ms"]),
+            float(entry["low_ms"]),
+            float(entry["high_ms"]),
+            str(entry["conditions"]),
         )
         return Measured(latency, int(entry["size_bytes"]))
     except (KeyError, TypeError, ValueError) as failed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stillhouse.core.errors import StillhouseError
+from stillhouse.core.measure.latency import Latency
 
 
 class ExportError(StillhouseError):
     """A model cannot be written for a target, or answers differently there; names the model."""
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Timings of one artefact over `repeats` runs, in ms.
-
-    `latency_ms` is the median over the rounds in which nothing else disturbed the runs: what a
-    limit is held against. `median_ms` and `p95_ms` are over all runs; see `core.measure.timing`.
-    """
-
-    latency_ms: float
-    p95_ms: float
-    repeats: int
-    date: str
-    median_ms: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -68,9 +51,12 @@ class Target(ABC):
 
     @abstractmethod
     def measure(
-        self, paths: Sequence[Path], example: Tensor, *, repeats: int, warmup: int
+        self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int
     ) -> list[Latency]:
-        """Latency of several artefacts, interleaved so that drift hits all of them alike."""
+        """Latency of several artefacts, interleaved so that drift hits all of them alike.
+
+        Without an example each artefact runs on inputs made up to its own declared shapes.
+        """
 
     @abstractmethod
     def run(self, path: Path, inputs: Tensor) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.measure.target import Latency
+from stillhouse.core.measure.latency import Latency
 
 ClockNs = Callable[[], int]
 Samples = NDArray[np.float64]
@@ -70,6 +70,7 @@ def summarised(samples: Samples, date: str) -> list[Latency]:
             rounds.size,
             date,
             float(np.median(rounds)),
+            *_interval(quietest(rounds)),
         )
         for rounds in samples
     ]
@@ -79,6 +80,15 @@ def quietest(rounds: NDArray[np.float64]) -> NDArray[np.float64]:
     """The 15 % (at least one) of an artefact's rounds (rounds, runs) with the lowest medians."""
     order = np.argsort(np.median(rounds, axis=1), kind="stable")
     return rounds[order[: max(1, round(_QUIET_SHARE * len(rounds)))]]
+
+
+def _interval(quiet: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % confidence interval of the median from order statistics (Conover 1999, section 3.2)."""
+    ordered = np.sort(quiet, axis=None)
+    half = 0.98 * math.sqrt(len(ordered))
+    low = max(0, math.floor(len(ordered) / 2 - half))
+    high = min(len(ordered) - 1, math.ceil(len(ordered) / 2 + half))
+    return float(ordered[low]), float(ordered[high])
 
 
 def _level(samples: Samples, before: Samples) -> float:

@@ -22,7 +22,8 @@ from stillhouse.core.atomic import write_atomically
 from stillhouse.core.cost import terms
 from stillhouse.core.cost.feasibility import settle
 from stillhouse.core.cost.file_size import SizeModel
-from stillhouse.core.cost.latency import LEAST_MEASURED, LatencyModel
+from stillhouse.core.cost.latency import LEAST_MEASURED, FittedLatency
+from stillhouse.core.cost.latency import from_json as latency_from_json
 from stillhouse.core.cost.limits import Limit, resolve
 from stillhouse.core.cost.model import RecipeCosts, counted
 from stillhouse.core.cost.sheet import OperatorSheet
@@ -85,7 +86,7 @@ def _kept(path: Path) -> dict[str, Any] | None:
         return None
     try:
         facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        LatencyModel.from_json(facts["latency"]), SizeModel.from_json(facts["size"])
+        latency_from_json(facts["latency"]), SizeModel.from_json(facts["size"])
         _ = facts["teacher"], facts["pairs"], facts["measured"]["codes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(
@@ -232,7 +233,7 @@ def _profiled(
     found = measure(opened, device, shapes)
     sheet = sheet_of(opened, chosen)
     milliseconds = np.array([one.latency.latency_ms for one in found])
-    latency = LatencyModel.fit(sheet, milliseconds)
+    latency = FittedLatency.fit(sheet, milliseconds)
     size = SizeModel.fit(sheet, np.array([float(one.size_bytes) for one in found]))
     pairs = [
         {"predicted_ms": float(p), "measured_ms": float(m), "label": key, "held_out": False}
@@ -250,7 +251,7 @@ def _profiled(
 def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator) -> Costing:
     """The models at work: limits made absolute, and settled together."""
     limits = _limits(opened, facts["teacher"])
-    latency = LatencyModel.from_json(facts["latency"])
+    latency = latency_from_json(facts["latency"])
     measured = facts["measured"]
     costs = RecipeCosts(
         lambda codes: sheet_of(opened, codes),

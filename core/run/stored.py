@@ -12,7 +12,7 @@ import numpy as np
 
 from stillhouse.core.config.records import Limit as WantedLimit
 from stillhouse.core.config.runfile import load
-from stillhouse.core.cost.latency import LatencyModel
+from stillhouse.core.cost.latency import from_json as latency_from_json
 from stillhouse.core.cost.limits import Limit, resolve
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.plan import Plan, make_plan
@@ -91,11 +91,11 @@ def _costs(path: Path) -> tuple[Mapping[str, Any], float]:
             f"{path}: expected the costs of a run, found none: it ended before they were known; "
             f"continue it with: stillhouse search --resume {path.parent}"
         )
-    return facts, LatencyModel.from_json(facts["latency"]).margin
+    return facts, latency_from_json(facts["latency"]).margin
 
 
 def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    LatencyModel.from_json(facts["latency"])
+    latency_from_json(facts["latency"])
     _ = facts["size"], facts["teacher"], facts["measured"]["codes"]
     return facts
 

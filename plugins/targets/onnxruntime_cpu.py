@@ -78,12 +78,13 @@ class OnnxRuntimeCpu(Target):
         return Exported(path, path.stat().st_size, exporter, difference)
 
     def measure(
-        self, paths: Sequence[Path], example: Tensor, *, repeats: int, warmup: int
+        self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int
     ) -> list[Latency]:
-        self._check_batch(example)
+        if example is not None:
+            self._check_batch(example)
         sessions = [self._open(path) for path in paths]
-        feed = {INPUT: _array(example)}
-        calls = [_call(session, feed) for session in sessions]
+        given = None if example is None else {INPUT: _array(example)}
+        calls = [_call(session, given or _made_up(session)) for session in sessions]
         return interleaved(
             calls, repeats=repeats, warmup=warmup, clock=self._clock, date=self._today()
         )
@@ -182,4 +183,15 @@ def _filled(inputs: NDArray[Any], batch: int) -> NDArray[Any]:
 def _call(
     session: onnxruntime.InferenceSession, feed: Mapping[str, NDArray[Any]]
 ) -> Callable[[], object]:
-    return lambda: session.run([OUTPUT], feed)
+    outputs = [output.name for output in session.get_outputs()]
+    return lambda: session.run(outputs, feed)
+
+
+def _made_up(session: onnxruntime.InferenceSession) -> dict[str, NDArray[Any]]:
+    """Normally distributed inputs, or zeros of a whole-number type, of the declared shapes."""
+    rng, feed = np.random.default_rng(0), {}
+    for given in session.get_inputs():
+        drawn = rng.standard_normal(given.shape)
+        real = given.type == "tensor(float)"
+        feed[given.name] = drawn.astype(np.float32) if real else np.zeros(given.shape, np.int64)
+    return feed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillhouse.core.cost.latency import FitReport, LatencyModel
+from stillhouse.core.cost.latency import FitReport, FittedLatency, LatencyModel
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.cost.model import RecipeCosts
 from stillhouse.core.cost.sheet import Operator, OperatorSheet
@@ -23,7 +23,7 @@ def sheet_of(codes: np.ndarray) -> OperatorSheet:
 
 @pytest.fixture
 def latency() -> LatencyModel:
-    model = LatencyModel(PRICES, MARGIN, FitReport(5, 0.0, 1.0, 1.0))
+    model = FittedLatency(PRICES, MARGIN, FitReport(5, 0.0, 1.0, 1.0, 1.0))
     codes = np.array([[0.0], [1.0], [2.0]])
     assert model.predict(sheet_of(codes)) == pytest.approx(PREDICTED_MS)
     return model

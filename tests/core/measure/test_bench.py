@@ -62,7 +62,7 @@ class _Ruler(Target):
     ) -> list[Latency]:
         self.groups.append(len(paths))
         times = [self.slowness * int(path.read_text()) for path in paths]
-        return [Latency(ms, 2 * ms, repeats, "2026-01-02", ms) for ms in times]
+        return [Latency(ms, 2 * ms, repeats, "2026-01-02", ms, ms, ms) for ms in times]
 
     def run(self, path: Path, inputs: Tensor) -> NDArray[np.float32]:
         raise NotImplementedError

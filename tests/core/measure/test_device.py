@@ -14,7 +14,7 @@ IDENTITY = {
     "threads": 1,
     "input_shape": (32, 13),
 }
-LATENCY = Latency(0.25, 0.5, 30, "2026-01-02", 0.3)
+LATENCY = Latency(0.25, 0.5, 30, "2026-01-02", 0.3, 0.24, 0.26)
 
 
 def test_what_was_put_is_read_back_exactly_by_the_next_run(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_the_file_is_plain_json_with_format_identity_and_latencies(tmp_path: Pat
     path = tmp_path / "mine.json"
     DeviceFile.open(path, IDENTITY).put("k", LATENCY, 1234)
     raw = json.loads(path.read_text())
-    assert raw["format"] == 1
+    assert raw["format"] == 2
     assert raw["identity"] == {**IDENTITY, "input_shape": [32, 13]}
     assert raw["latencies"]["k"] == {**LATENCY.to_json(), "size_bytes": 1234}
 

@@ -7,55 +7,37 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stillhouse.core.cost.kinds import KINDS
+from stillhouse.core.cost.latency.contract import Array, FitReport, LatencyModel
+from stillhouse.core.cost.latency.judging import judged, margin_over
 from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import operators
 from stillhouse.core.errors import UserError
-
-Array = NDArray[np.float64]
 
 LEAST_MEASURED: Final = 5
 """Fewer measured candidates than this cannot be fitted and checked."""
 
 _FOLDS: Final = 10
 _RIDGE: Final = 1e-5
-_MARGIN_QUANTILE: Final = 0.9
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """How well measured candidates are predicted from the others (10-fold cross-validation).
-
-    mape: mean absolute error relative to the measured latency. spearman: correlation of ranks.
-    within_10_percent: share of candidates whose error is at most 10 %.
-    """
-
-    measured: int
-    mape: float
-    spearman: float
-    within_10_percent: float
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class LatencyModel:
+class FittedLatency(LatencyModel):
     """Milliseconds as a sum of parts, none of them negative.
 
     A constant, a price for each operator that runs, and for each multiply-accumulate a price that
     depends on the operator's kind.
-
-    `margin` is how far, relative to the prediction, a measured latency may lie above it in nine
-    of ten cases (0 when predictions err on the safe side).
     """
 
+    kind = "fitted"
     coefficients: Mapping[str, float]
     margin: float
     report: FitReport
 
     @staticmethod
-    def fit(sheet: OperatorSheet, measured_ms: Array) -> LatencyModel:
+    def fit(sheet: OperatorSheet, measured_ms: Array) -> FittedLatency:
         """Fit to the measured latencies (candidates,) of the sheet's candidates.
 
         Non-negative least squares on relative errors, with a ridge that only decides between
@@ -66,11 +48,10 @@ class LatencyModel:
         columns = _features(sheet)
         names, matrix = list(columns), np.stack(list(columns.values()), axis=1)
         predicted = _cross_validated(matrix, measured)
-        under = measured / predicted - 1
-        return LatencyModel(
+        return FittedLatency(
             dict(zip(names, _solved(matrix, measured).tolist(), strict=True)),
-            max(0.0, float(np.quantile(under, _MARGIN_QUANTILE))),
-            _report(predicted, measured),
+            margin_over(predicted, measured),
+            judged(predicted, measured),
         )
 
     def predict(self, sheet: OperatorSheet) -> Array:
@@ -89,15 +70,16 @@ class LatencyModel:
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "kind": self.kind,
             "coefficients": dict(self.coefficients),
             "margin": self.margin,
             "report": asdict(self.report),
         }
 
-    @staticmethod
-    def from_json(raw: Mapping[str, Any]) -> LatencyModel:
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> FittedLatency:
         """Raises KeyError or TypeError on foreign content."""
-        return LatencyModel(
+        return FittedLatency(
             dict(raw["coefficients"]), float(raw["margin"]), FitReport(**raw["report"])
         )
 
@@ -150,27 +132,3 @@ def _cross_validated(matrix: Array, measured: Array) -> Array:
         inside, outside = fold != held_out, fold == held_out
         predicted[outside] = matrix[outside] @ _solved(matrix[inside], measured[inside])
     return np.maximum(predicted, np.finfo(np.float64).tiny)
-
-
-def _report(predicted: Array, measured: Array) -> FitReport:
-    error = np.abs(predicted / measured - 1)
-    return FitReport(
-        measured=len(measured),
-        mape=float(error.mean()),
-        spearman=spearman(predicted, measured),
-        within_10_percent=float((error <= 0.1).mean()),
-    )
-
-
-def spearman(a: Array, b: Array) -> float:
-    """Correlation of ranks, ties sharing their mean rank; 0 where one side is constant."""
-    ranks = np.stack([_ranks(a), _ranks(b)])
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    size = np.sqrt((centred**2).sum(axis=1).prod())
-    return float(centred.prod(axis=0).sum() / size) if size else 0.0
-
-
-def _ranks(values: Array) -> Array:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    mean_rank: Array = np.cumsum(counts) - (counts - 1) / 2
-    return mean_rank[inverse]
