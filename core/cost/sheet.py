@@ -18,8 +18,34 @@ Cells = NDArray[np.float64]
 """Shape (candidates,)."""
 
 OperatorKind = Literal[
-    "linear", "conv1d", "matmul", "norm", "table", "elementwise", "recurrent", "transfer"
+    "linear",
+    "conv1d",
+    "conv2d",
+    "matmul",
+    "norm",
+    "table",
+    "elementwise",
+    "recurrent",
+    "transfer",
 ]
+
+GROUPS: Final = (
+    "front_end",
+    "embedding",
+    "convolution",
+    "recurrent",
+    "attention_projections",
+    "attention_scores",
+    "feed_forward",
+    "linear",
+    "norm",
+    "elementwise",
+    "head",
+    "transfer",
+)
+"""What rows are for, the same words in every family. Rows counted from a network that no sheet
+describes are only known as "linear" and "elementwise" where their module does not tell more.
+"""
 
 COLUMNS: Final = (
     "active",
@@ -31,6 +57,7 @@ COLUMNS: Final = (
     "bias",
     "held",
     "read_positions",
+    "shared",
     "weight_bits",
     "activation_bits",
     "packed",
@@ -40,8 +67,8 @@ COLUMNS: Final = (
 )
 _DEFAULTS: Final[Mapping[str, float]] = {
     "active": 1, "inputs": 0, "outputs": 0, "positions": 1, "kernel": 1, "groups": 1,
-    "bias": 0, "held": 0, "read_positions": 0, "weight_bits": 32, "activation_bits": 32,
-    "packed": 0, "density": 1, "probability": 1, "place": 0,
+    "bias": 0, "held": 0, "read_positions": 0, "shared": 0, "weight_bits": 32,
+    "activation_bits": 32, "packed": 0, "density": 1, "probability": 1, "place": 0,
 }  # fmt: skip
 
 
@@ -52,15 +79,19 @@ class Operator:
     active: 1 where the candidate has this operator, else 0.
     inputs, outputs: features per position (norm and elementwise: outputs is the width).
     positions: how often the weights are applied per inference (frames).
-    kernel, groups: convolution; for `matmul` (both operands are activations, per inference
-        `groups` products of (positions x inputs) by (inputs x outputs)) groups is the heads.
-    bias: 1 with bias.  table: `inputs` entries of width `outputs` that are stored (positions,
-        embeddings), no arithmetic.  recurrent: `groups` gates, `kernel` unused.
-        transfer: (positions x outputs) activations sent from one place to another.
+    kernel, groups: convolution (conv2d: kernel and positions are products over the dimensions); for
+        `matmul` (both operands are activations, per inference `groups` products of (positions x
+        inputs) by (inputs x outputs)) groups is the heads.
+    bias: 1 with bias.  table: `inputs` entries of width `outputs` that are stored, no arithmetic;
+        `positions` of them are looked up, 0 where another row reads the table as its operand.
+        recurrent: `groups` gates, `kernel` unused.  transfer: (positions x outputs) activations
+        sent from one place to another.
     held: activation elements alive beside this operator's own input and output (residuals).
-    read_positions: positions of the input where they differ from the output's (a stride); 0: equal.
+    read_positions: positions read where they are not the output's: before a stride or a pooling,
+        of both operands of a sum; 0: equal.
+    shared: 1 where the weights and biases are stored with another row (tied embeddings).
     weight_bits, activation_bits: of one entry.  packed: 1 where rows of weights are packed to whole
-        bytes; else an entry takes the smallest of 8, 16 and 32 bits that holds it.
+        bytes; else an entry takes the smallest of 8, 16, 32 and 64 bits that holds it.
     density (share of weights that is stored), probability (that a sample reaches it),
     place (0 the device, 1 a server): set by methods.
     """
@@ -88,6 +119,14 @@ class OperatorSheet:
             out[i] = row[name]
         return out
 
+    def take(self, which: NDArray[np.int64] | slice) -> OperatorSheet:
+        """The sheet of some of the candidates, in the order of `which` (indices or a slice)."""
+        rows = []
+        for row in self.rows:
+            cells = {n: v[which] if isinstance(v, np.ndarray) else v for n, v in row.cells.items()}
+            rows.append(replace(row, cells=cells))
+        return OperatorSheet(len(np.arange(self.candidates)[which]), tuple(rows))
+
     def with_rows(self, *rows: Operator) -> OperatorSheet:
         return replace(self, rows=(*self.rows, *rows))
 
@@ -100,3 +139,13 @@ class OperatorSheet:
             cells = change(row)
             rows.append(replace(row, cells={**row.cells, **cells}) if cells else row)
         return replace(self, rows=tuple(rows))
+
+
+def chosen(sheet: OperatorSheet) -> list[str]:
+    """The columns that a method set, of those which a network alone does not show."""
+    plain = Operator("", "linear", "")
+    return [
+        name
+        for name in ("weight_bits", "activation_bits", "packed", "density", "probability", "place")
+        if any(np.any(np.not_equal(row[name], plain[name])) for row in sheet.rows)
+    ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.cost.counting import joined, regrouped
+from stillhouse.core.cost.sheet import Operator, OperatorSheet, chosen
+from stillhouse.core.cost.tracing import traced
 from stillhouse.core.errors import PluginError, RunDirectoryError, StillhouseError
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
 from stillhouse.core.evaluate.context import Context
@@ -29,11 +32,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class BoundStep:
-    """A step with its code; `version` is who supplied it (`"stillhouse 0.1.0"`)."""
+    """A step with its code; `version` is who supplied it (`"stillhouse 0.1.0"`).
+
+    `counted` keeps the rows of networks that were counted because the method writes no sheet.
+    """
 
     step: Step
     method: Method
     version: str
+    counted: dict[str, tuple[Operator, ...]] = field(default_factory=dict, repr=False)
 
     def choice(self, configuration: Mapping[str, Any]) -> Choice:
         """The step's share of a joint configuration (`"supernet.width": 48, ...`)."""
@@ -163,13 +170,20 @@ def skeleton_of(
     steps: Sequence[BoundStep], configuration: Mapping[str, Any], context: Context
 ) -> Student:
     """The shape a configuration is realised in, with untrained weights: what is measured."""
+    student = _skeleton_so_far(steps, configuration, context)
+    if student is None:
+        raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
+    return student
+
+
+def _skeleton_so_far(
+    steps: Sequence[BoundStep], configuration: Mapping[str, Any], context: Context
+) -> Student | None:
     student: Student | None = None
     for bound in steps:
         choice = bound.choice(configuration)
         with blamed(bound, "skeleton", PluginError):
             student = bound.method.skeleton(student, choice, bound.context(context))
-    if student is None:
-        raise PluginError("the recipe leaves no student; add a method such as 'supernet'")
     return student
 
 
@@ -189,15 +203,55 @@ def predict(student: Student | nn.Module, split: Split, size: int = 256) -> Tens
 def recipe_sheet(
     steps: Sequence[BoundStep], space: Space, codes: Codes, context: Context
 ) -> OperatorSheet:
-    """The operator sheet of many candidates, through every method of the recipe."""
+    """The operator sheet of many candidates, through every method of the recipe.
+
+    After a method that changes the skeleton but writes no sheet, the sheet is counted from the
+    skeletons themselves: exact, but one at a time, each new one once.
+    """
     sheet = OperatorSheet(len(codes))
-    for bound in steps:
-        columns = dict(space.columns(codes, prefix=f"{bound.step.name}."))
-        columns = _with_fixed(columns, bound, len(codes))
+    for place, bound in enumerate(steps):
         with blamed(bound, "sheet", PluginError):
+            if _writes_no_sheet(bound.method):
+                sheet = _counted(steps[: place + 1], space, codes, context, sheet)
+                continue
+            columns = dict(space.columns(codes, prefix=f"{bound.step.name}."))
+            columns = _with_fixed(columns, bound, len(codes))
             changed = bound.method.sheet(sheet, columns, bound.context(context))
             sheet = returned(changed, OperatorSheet)
     return sheet
+
+
+def _writes_no_sheet(method: Method) -> bool:
+    kind = type(method)
+    return kind.skeleton is not Method.skeleton and kind.sheet is Method.sheet
+
+
+def _counted(
+    steps: Sequence[BoundStep], space: Space, codes: Codes, context: Context, sheet: OperatorSheet
+) -> OperatorSheet:
+    """The sheet of the skeletons after the last of the steps, each counted once in its life."""
+    bound = steps[-1]
+    if lost := chosen(sheet):
+        raise PluginError(
+            f"method '{bound.step.name}' ({bound.version}) changes the network but writes no "
+            f"sheet, and counting its networks would lose the {', '.join(lost)} that a method "
+            f"before it set; give it a `sheet`, or put it first"
+        )
+    prefixes = tuple(f"{step.step.name}." for step in steps)
+    keys = []
+    for row in codes:
+        whole = space.decode(row)
+        own = {name: value for name, value in whole.items() if name.startswith(prefixes)}
+        keys.append(json.dumps(own, sort_keys=True))
+        if keys[-1] not in bound.counted:
+            student = _skeleton_so_far(steps, own, context)
+            if student is None:
+                return sheet
+            bound.counted[keys[-1]] = traced(student.module, context.task.example(1))
+    distinct = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    together = joined([bound.counted[key] for key in distinct])
+    whole_sheet = together.take(np.array([distinct[key] for key in keys], np.int64))
+    return regrouped(whole_sheet, sheet)
 
 
 def _with_fixed(columns: Columns, bound: BoundStep, count: int) -> dict[str, NDArray[Any]]:

@@ -73,7 +73,11 @@ class ModelFamily(ABC):
 
     @abstractmethod
     def sheet(self, full: Structure, columns: Columns) -> OperatorSheet:
-        """Costs of many configurations at once; `full` gives what no gene decides."""
+        """Costs of many configurations at once; `full` gives what no gene decides.
+
+        That includes the input's shape: costs at another input length are the same call with the
+        structure for another shape.
+        """
 
     @abstractmethod
     def elastic(self, module: nn.Module) -> ElasticModule:

@@ -71,7 +71,8 @@ class Method(ABC):
         """Write this method's effect on costs, for all candidates at once.
 
         `columns` holds the method's genes and all its parameters as arrays over candidates (fixed
-        parameters are constant). The default leaves the sheet as it is.
+        parameters are constant). The default leaves the sheet as it is, unless the method has a
+        `skeleton`: then the sheet is counted from its networks, one configuration at a time.
         """
         return sheet
 

@@ -66,10 +66,12 @@ class _Genes:
 def _entry(full: Mapping[str, Any], genes: _Genes) -> Iterator[Operator]:
     frames, features = full["input_shape"]
     stream = {"outputs": genes.width, "positions": frames}
-    kept = {**stream, "held": frames * genes.width}
-    yield Operator("frames", "linear", "entry", {**stream, "inputs": features, "bias": 1})
-    yield Operator("positions", "table", "entry", {**kept, "inputs": frames})
-    yield Operator("positions.add", "elementwise", "entry", kept)
+    # Learned positions are an operand of the sum, which reads both; nothing is looked up.
+    table = {"inputs": frames, "outputs": genes.width, "positions": 0}
+    both = {**stream, "read_positions": 2 * frames}
+    yield Operator("frames", "linear", "front_end", {**stream, "inputs": features, "bias": 1})
+    yield Operator("positions", "table", "embedding", table)
+    yield Operator("positions.add", "elementwise", "embedding", both)
 
 
 def _blocks(full: Mapping[str, Any], genes: _Genes) -> Iterator[Operator]:
@@ -85,22 +87,33 @@ def _attention(
     frames, head_dim = full["input_shape"][0], full["head_dim"]
     width, heads = genes.width, genes.heads[:, layer]
     inner = heads * head_dim
-    name = f"blocks.{layer}"
+    name, projections, group = f"blocks.{layer}", "attention_projections", "attention_scores"
     base = {"active": active, "positions": frames, "held": frames * width}
-    # The values wait while scores and softmax are computed.
-    waiting = {**base, "held": frames * (width + inner)}
     wide = {**base, "inputs": width, "outputs": 3 * inner, "bias": 1}
     narrow = {**base, "inputs": inner, "outputs": width, "bias": 1}
-    scores = {**waiting, "inputs": head_dim, "outputs": frames, "groups": heads}
-    mix = {**base, "inputs": frames, "outputs": head_dim, "groups": heads}
-    softmax = {**waiting, "outputs": heads * frames}
+    # Query, key and value are one tensor, which waits until the last of them has been read.
+    scores = {
+        **base,
+        "inputs": head_dim,
+        "outputs": frames,
+        "groups": heads,
+        "held": frames * (width + inner),
+    }
+    softmax = {**base, "outputs": heads * frames, "held": frames * (width + 3 * inner)}
+    mix = {
+        **base,
+        "inputs": frames,
+        "outputs": head_dim,
+        "groups": heads,
+        "held": frames * (width + 2 * inner),
+    }
     yield Operator(f"{name}.norm1", "norm", "norm", {**base, "outputs": width, "bias": 1})
-    yield Operator(f"{name}.attention.qkv", "linear", "attention", wide)
-    yield Operator(f"{name}.attention.scores", "matmul", "attention", scores)
-    yield Operator(f"{name}.attention.softmax", "elementwise", "attention", softmax)
-    yield Operator(f"{name}.attention.mix", "matmul", "attention", mix)
-    yield Operator(f"{name}.attention.out", "linear", "attention", narrow)
-    yield Operator(f"{name}.attention.add", "elementwise", "attention", {**base, "outputs": width})
+    yield Operator(f"{name}.attention.qkv", "linear", projections, wide)
+    yield Operator(f"{name}.attention.scores", "matmul", group, scores)
+    yield Operator(f"{name}.attention.softmax", "elementwise", group, softmax)
+    yield Operator(f"{name}.attention.mix", "matmul", group, mix)
+    yield Operator(f"{name}.attention.out", "linear", projections, narrow)
+    yield _residual(f"{name}.attention.add", projections, width, frames, active)
 
 
 def _feed_forward(
@@ -116,13 +129,24 @@ def _feed_forward(
     yield Operator(f"{name}.feed_forward.up", "linear", group, up)
     yield Operator(f"{name}.feed_forward.act", "elementwise", group, {**base, "outputs": hidden})
     yield Operator(f"{name}.feed_forward.down", "linear", group, down)
-    yield Operator(f"{name}.feed_forward.add", "elementwise", group, {**base, "outputs": width})
+    yield _residual(f"{name}.feed_forward.add", group, width, frames, active)
+
+
+def _residual(name: str, group: str, width: Cells, frames: int, active: Cells) -> Operator:
+    cells: dict[str, Cells | float] = {
+        "active": active,
+        "outputs": width,
+        "positions": frames,
+        "read_positions": 2 * frames,
+    }
+    return Operator(name, "elementwise", group, cells)
 
 
 def _exit(full: Mapping[str, Any], genes: _Genes) -> Iterator[Operator]:
     frames = full["input_shape"][0]
-    stream = {"outputs": genes.width, "positions": frames}
-    head = {"inputs": genes.width, "outputs": full["outputs"], "bias": 1}
-    yield Operator("norm", "norm", "norm", {**stream, "bias": 1})
-    yield Operator("mean", "elementwise", "exit", stream)
-    yield Operator("head", "linear", "exit", head)
+    norm: dict[str, Cells | float] = {"outputs": genes.width, "positions": frames, "bias": 1}
+    mean: dict[str, Cells | float] = {"outputs": genes.width, "read_positions": frames}
+    head: dict[str, Cells | float] = {"inputs": genes.width, "outputs": full["outputs"], "bias": 1}
+    yield Operator("norm", "norm", "norm", norm)
+    yield Operator("mean", "elementwise", "head", mean)
+    yield Operator("head", "linear", "head", head)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stillhouse.core.cost import terms
 from stillhouse.core.cost.kinds import KINDS
-from stillhouse.core.cost.sheet import Operator, OperatorSheet
+from stillhouse.core.cost.sheet import Operator, OperatorKind, OperatorSheet
 
+META = torch.zeros(5, 6, device="meta")
 LINEAR = Operator("fc", "linear", "head", {"inputs": 6, "outputs": 4, "positions": 5, "bias": 1})
 
 
@@ -55,6 +58,32 @@ def test_recurrent_parameters_count_as_torch_does(module: nn.Module, gates: int)
     sheet = one(Operator("rnn", "recurrent", "rnn", cells))
     assert terms.parameters(sheet) == weights(module)
     assert terms.macs(sheet) == 5 * gates * 4 * (6 + 4)
+    # torch writes out the steps of a recurrence on the meta device only.
+    assert terms.macs(sheet) == multiply_accumulates(module.to("meta"), META)
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolution_over_two_dimensions_counts_as_torch_does(groups: int, stride: int) -> None:
+    module = nn.Conv2d(8, 12, (3, 5), stride, padding=(1, 2), groups=groups)
+    x = torch.zeros(1, 8, 10, 14)
+    with torch.no_grad():
+        out = module(x)
+    cells = {
+        "inputs": 8, "outputs": 12, "kernel": 15, "groups": groups, "bias": 1,
+        "positions": out[0, 0].numel(), "read_positions": 140,
+    }  # fmt: skip
+    sheet = one(Operator("conv", "conv2d", "convolution", cells))
+    assert terms.parameters(sheet) == weights(module)
+    assert terms.macs(sheet) == multiply_accumulates(module, x)
+    assert terms.peak_activation_bytes(sheet) == x.nbytes + out.nbytes
+    assert terms.bytes_touched(sheet) == 4 * weights(module) + x.nbytes + out.nbytes
+
+
+def test_a_stride_is_read_where_only_some_candidates_have_one() -> None:
+    cells = {"inputs": 3, "outputs": 2, "positions": 5, "read_positions": np.array([0.0, 10.0])}
+    peak = terms.peak_activation_bytes(OperatorSheet(2, (Operator("c", "conv1d", "g", cells),)))
+    assert np.array_equal(peak, [4 * (15 + 10), 4 * (30 + 10)])
 
 
 def test_norm_table_product_and_elementwise_by_hand() -> None:
@@ -79,9 +108,7 @@ def test_norm_table_product_and_elementwise_by_hand() -> None:
 
 
 def test_every_kind_has_formulas() -> None:
-    assert set(KINDS) == {
-        "linear", "conv1d", "matmul", "norm", "table", "elementwise", "recurrent",
-    }  # fmt: skip
+    assert set(KINDS) == set(get_args(OperatorKind))
 
 
 def test_bits_and_density_shrink_weights_but_not_biases() -> None:
@@ -89,6 +116,100 @@ def test_bits_and_density_shrink_weights_but_not_biases() -> None:
     assert terms.weight_bytes(one(LINEAR)) == 4 * (24 + 4)
     assert terms.weight_bytes(sheet) == 0.5 * 24 + 4 * 4
     assert terms.parameters(sheet) == 28
+
+
+@pytest.mark.parametrize(
+    ("bits", "weight", "bias"), [(1, 1, 4), (5, 1, 4), (8, 1, 4), (9, 2, 2), (16, 2, 2), (32, 4, 4)]
+)
+def test_an_entry_takes_the_smallest_type_that_holds_it(bits: int, weight: int, bias: int) -> None:
+    sheet = one(LINEAR).map(lambda row: {"weight_bits": bits})
+    assert terms.weight_bytes(sheet) == 24 * weight + 4 * bias
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_packed_rows_are_padded_to_whole_bytes_as_numpy_packs_them(bits: int) -> None:
+    drawn = np.random.default_rng(0).integers(0, 2, (5, 13 * bits), np.uint8)
+    cells = {"inputs": 13, "outputs": 5, "weight_bits": bits, "packed": 1, "bias": 1}
+    assert terms.weight_bytes(one(Operator("fc", "linear", "head", cells))) == (
+        np.packbits(drawn, axis=1).nbytes + 5 * 4
+    )
+
+
+def test_packed_kinds_pack_the_rows_that_they_store() -> None:
+    packed = {"packed": 1, "weight_bits": 1}
+    rows = {
+        "conv1d": {"inputs": 6, "outputs": 4, "kernel": 5, "groups": 2},
+        "recurrent": {"inputs": 9, "outputs": 4, "groups": 3},
+        "table": {"inputs": 7, "outputs": 10, "positions": 2},
+        "norm": {"outputs": 17},
+    }
+    stored = {
+        kind: terms.weight_bytes(one(Operator("x", kind, "g", {**cells, **packed})))[0]  # type: ignore[arg-type]
+        for kind, cells in rows.items()
+    }
+    assert stored == {"conv1d": 4 * 2, "recurrent": 12 * (2 + 1), "table": 7 * 2, "norm": 3}
+    table = Operator("x", "table", "g", {**rows["table"], **packed})
+    assert terms.bytes_touched(one(table)) == 2 * 2 + 4 * 20
+
+
+def test_packing_is_a_candidates_own_choice() -> None:
+    cells = {"inputs": 9, "outputs": 4, "weight_bits": 1, "packed": np.array([0.0, 1.0])}
+    stored = terms.weight_bytes(OperatorSheet(2, (Operator("fc", "linear", "g", cells),)))
+    assert np.array_equal(stored, [36, 4 * 2])
+
+
+def test_density_leaves_out_entries_of_packed_rows_too() -> None:
+    cells = {"inputs": 16, "outputs": 3, "weight_bits": 4, "packed": 1, "density": 0.5}
+    assert terms.weight_bytes(one(Operator("fc", "linear", "g", cells))) == 3 * 4
+
+
+def test_activations_take_their_own_bits() -> None:
+    narrow = one(LINEAR).map(lambda row: {"activation_bits": 8, "held": 7})
+    assert terms.peak_activation_bytes(narrow) == 30 + 20 + 7
+    assert terms.bytes_touched(narrow) == 4 * 28 + 50
+
+
+def test_weights_stored_with_another_row_are_read_but_not_stored_again() -> None:
+    tied = one(LINEAR).map(lambda row: {"shared": 1})
+    assert terms.parameters(tied) == terms.weight_bytes(tied) == 0
+    assert terms.bytes_touched(tied) == terms.bytes_touched(one(LINEAR))
+    assert terms.macs(tied) == terms.macs(one(LINEAR))
+
+
+def test_a_transfer_sends_activations_and_costs_nothing_else() -> None:
+    cells = {"positions": 5, "outputs": 6, "activation_bits": 16, "probability": 0.25}
+    sheet = one(Operator("uplink", "transfer", "transfer", cells))
+    assert terms.transferred_bytes(sheet) == 5 * 6 * 2 / 4
+    assert {n: v[0] for n, v in terms.totals(sheet).items() if v[0]} == {"transferred_bytes": 15}
+    assert terms.transferred_bytes(one(LINEAR)) == 0
+
+
+def test_a_table_that_another_row_reads_is_stored_and_does_not_run() -> None:
+    sheet = one(Operator("t", "table", "embedding", {"inputs": 9, "outputs": 8, "positions": 0}))
+    assert terms.parameters(sheet) == 72
+    assert terms.operators(sheet) == terms.bytes_touched(sheet) == 0
+
+
+def test_multiplications_are_split_by_the_wider_operand() -> None:
+    rows = (
+        Operator("a", "linear", "g", {"inputs": 2, "outputs": 3, "weight_bits": 4}),
+        Operator(
+            "b", "linear", "g",
+            {
+                "inputs": 2, "outputs": 5, "weight_bits": np.array([1.0, 8.0]),
+                "activation_bits": 4, "probability": 0.5,
+            },
+        ),
+        Operator("c", "matmul", "g", {"inputs": 7, "outputs": 1, "activation_bits": 8}),
+        Operator("d", "norm", "g", {"outputs": 7, "weight_bits": 16}),
+    )  # fmt: skip
+    split = terms.macs_by_bits(OperatorSheet(2, rows))
+    assert {bits: count.tolist() for bits, count in split.items()} == {
+        4: [5, 0],
+        8: [7, 5 + 7],
+        32: [6, 6],
+    }
+    assert np.array_equal(sum(split.values()), terms.macs(OperatorSheet(2, rows)))
 
 
 def test_running_costs_are_expected_values_and_stored_ones_are_not() -> None:
@@ -117,6 +238,29 @@ def test_groups_add_up_to_all_macs() -> None:
     assert list(groups) == ["head", "body"]
     assert np.array_equal(groups["body"], [6, 10])
     assert np.array_equal(sum(groups.values()), terms.macs(sheet))
+    stored = terms.parameters_by_group(sheet)
+    assert {name: count.tolist() for name, count in stored.items()} == {
+        "head": [56, 56],
+        "body": [6, 10],
+    }
+
+
+def test_several_terms_in_one_pass_are_the_terms_one_by_one() -> None:
+    other = Operator("x", "matmul", "body", {"inputs": np.array([3.0, 5.0]), "outputs": 2})
+    sheet = OperatorSheet(2, (LINEAR, other))
+    together = terms.totals(sheet)
+    assert list(together) == list(terms.NAMES)
+    for name, values in together.items():
+        assert np.array_equal(values, getattr(terms, name)(sheet))
+
+
+def test_some_candidates_of_a_sheet_cost_what_they_cost_among_all() -> None:
+    width = Operator("x", "linear", "body", {"inputs": np.array([3.0, 5.0, 7.0]), "outputs": 2})
+    sheet = OperatorSheet(3, (LINEAR, width))
+    for which in (slice(1, None), np.array([2, 0, 2]), np.empty(0, np.int64)):
+        part = sheet.take(which)
+        assert part.candidates == len(terms.macs(sheet)[which])
+        assert np.array_equal(terms.macs(part), terms.macs(sheet)[which])
 
 
 def test_peak_is_the_largest_moment_of_one_candidate_not_of_all() -> None:
