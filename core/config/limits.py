@@ -10,6 +10,7 @@ from stillhouse.core.config.nodes import Items, Mark, Node, Scalar, Spot, locate
 from stillhouse.core.config.records import Limit
 from stillhouse.core.cost.limit_text import WrittenLimit, parse_limit
 from stillhouse.core.cost.limits import COST_NAMES, Relation
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.errors import ConfigError, UserError
 from stillhouse.core.plugin.metrics import Metric
 
@@ -25,11 +26,13 @@ def read_limits(spot: Spot, metrics: Sequence[Metric] | None) -> tuple[Limit, ..
     limited, and the plan or the run checks it.
     """
     sides = _default_sides(metrics)
-    known = tuple(sides) if metrics is not None else (*sides, *spot.table().entries)
+    written = spot.table().entries
+    known = tuple(sides) if metrics is not None else (*sides, *written)
+    known = (*known, *(name for name in written if is_cost(name)))
     return tuple(
         limit
         for name, bounds in spot.entries(known).items()
-        for limit in _settled(name, bounds, sides.get(name))
+        for limit in _settled(name, bounds, "<=" if is_cost(name) else sides.get(name))
     )
 
 
@@ -115,7 +118,7 @@ def _limit(name: str, bound: WrittenLimit, spot: Spot, side: Relation | None) ->
     relation = side or bound.relation
     if bound.cost not in ("", name):
         raise spot.error(f"expected a bound on {name}, got one on {bound.cost}")
-    if name in COST_NAMES and (bound.number < 0 or (bound.number == 0 and relation == "<=")):
+    if is_cost(name) and (bound.number < 0 or (bound.number == 0 and relation == "<=")):
         raise spot.error(f"expected a finite bound above 0, got {shown(spot.node)}")
     text = f"{relation} {bound.text.removeprefix(bound.relation).strip()}"
     return Limit(name, relation, bound.number, bound.percent, text)

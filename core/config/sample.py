@@ -41,7 +41,8 @@ def sample(catalogue: Plugins, task: str, file_name: str) -> str:
     if task not in known:
         close = nearest(task, known) or f"; known: {', '.join(known) or 'none'}"
         raise UserError(f"unknown task '{task}'{close} (stillhouse plugins)")
-    words = {"file": file_name, "costs": ", ".join(COST_NAMES), "sampler": DEFAULT_SAMPLER}
+    costs = "\n  # ".join(textwrap.wrap(", ".join(COST_NAMES), _WIDEST - len("  # Costs: .")))
+    words = {"file": file_name, "costs": costs, "sampler": DEFAULT_SAMPLER}
     text = Template(_template()).substitute(words)
     text = "\n".join(_filled(text.splitlines(), catalogue, task)) + "\n"
     try:

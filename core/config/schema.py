@@ -10,6 +10,7 @@ from stillhouse.core.config.runfile import REQUIRED
 from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
 from stillhouse.core.config.teacher import TeacherTraining
 from stillhouse.core.cost.limits import COST_NAMES
+from stillhouse.core.cost.names import LENGTH_PATTERN, PER_LENGTH
 from stillhouse.core.errors import StillhouseError
 from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.params import Param, Params, declared
@@ -22,12 +23,13 @@ _TYPES: Final[Mapping[str, str]] = {
     "path": "string", "space": "string", "list": "array",
 }  # fmt: skip
 _END: Final = r"[-+]?([0-9]+(\.[0-9]+|\.(?!\.))?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*%?"
-_NAME: Final = r"[A-Za-z_][\w.-]*"
+_NAME: Final = r"[A-Za-z_][\w.-]*(@[0-9]+)?"
 _BOUND: Final = (
     rf"^\s*((({_NAME}\s*)?(<=|>=))?\s*{_END}|{_END}\s*\.\.\s*{_END}"
     rf"|{_END}\s*(<=\s*{_NAME}\s*<=|>=\s*{_NAME}\s*>=)\s*{_END})\s*$"
 )
-_METRIC: Final = r"^[a-z][a-z0-9_]{0,63}$"
+_AT_LENGTH: Final = rf"({'|'.join(PER_LENGTH)}){LENGTH_PATTERN}"
+_METRIC: Final = rf"^([a-z][a-z0-9_]{{0,63}}|{_AT_LENGTH})$"
 
 
 def json_schema(catalogue: Plugins) -> Schema:
@@ -175,6 +177,7 @@ def _limits(catalogue: Plugins) -> Schema:
     tasks = [_metrics(catalogue, name) for name in catalogue.names("task")]
     names = [name for known in tasks for name in known or ()]
     schema = _object(dict.fromkeys((*COST_NAMES, *names), bounds))
+    schema["patternProperties"] = {f"^{_AT_LENGTH}$": bounds}
     return {**schema, "additionalProperties": bounds} if None in tasks else schema
 
 

@@ -14,6 +14,7 @@ from stillhouse.core.config.settings import SearchSettings, TargetSettings, Trai
 from stillhouse.core.config.teacher import TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
 from stillhouse.core.config.values import Setting, read_values
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import declared
 
@@ -95,7 +96,7 @@ def _objectives(spot: Spot | None, taken: tuple[str, ...]) -> tuple[str, ...]:
     for i, node in enumerate(nodes):
         inner = spot.under(str(i), node) if isinstance(spot.node, Items) else spot
         name = node.value if isinstance(node, Scalar) else None
-        if not isinstance(name, str) or not _METRIC.fullmatch(name):
+        if not isinstance(name, str) or not (_METRIC.fullmatch(name) or is_cost(name)):
             raise inner.error(f"expected a metric's name such as accuracy, got {shown(node)}")
         if name in (*found, *taken):
             raise inner.error(f"the objective '{name}' is given twice")

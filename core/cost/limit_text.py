@@ -12,7 +12,7 @@ from stillhouse.core.errors import UserError
 
 _NUMBER: Final = r"[-+]?(?:[0-9]+(?:\.[0-9]+|\.(?!\.))?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _BOUND: Final = rf"({_NUMBER})\s*(%)?"
-_NAME: Final = r"([A-Za-z_][\w.-]*)"
+_NAME: Final = r"([A-Za-z_][\w.-]*(?:@[0-9]+)?)"
 _SIDE: Final = r"(<=|>=)"
 _ONE: Final = re.compile(rf"(?:{_NAME}(?=\s*[<>]))?\s*{_SIDE}?\s*{_BOUND}")
 _REVERSED: Final = re.compile(rf"{_BOUND}\s*{_SIDE}\s*{_NAME}")

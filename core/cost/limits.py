@@ -10,22 +10,13 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.cost.names import COST_NAMES as COST_NAMES
+from stillhouse.core.cost.names import advice, base_of, is_cost
 from stillhouse.core.errors import LimitError, UserError, nearest
 
 Relation = Literal["<=", ">="]
 Table = Mapping[str, NDArray[np.float64]]
 """Known costs by name, each (candidates,)."""
-
-COST_NAMES: Final = (
-    "parameters",
-    "macs",
-    "size_bytes",
-    "size_kb",
-    "size_mb",
-    "memory_kb",
-    "latency_ms",
-)
-"""Costs a limit may name; a kilobyte is 1000 bytes."""
 
 _BYTES: Final[Mapping[str, float]] = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
 
@@ -77,16 +68,18 @@ def resolve(
     value: float,
     relative: bool,
     teacher_costs: Mapping[str, float],
-    names: Sequence[str] = COST_NAMES,
+    names: Sequence[str] | None = None,
 ) -> Limit:
     """Make a limit absolute; a `relative` value is in percent of what the teacher has.
 
-    `names` are what may be limited. Raises `UserError` for another name, a bound that is not
-    finite, or a relative limit on what is not known of the teacher.
+    `names` are what may be limited, None for every known cost. Raises `UserError` for another
+    name, a bound that is not finite, or a relative limit on what is not known of the teacher.
     """
-    if cost not in names:
+    if not is_cost(cost) if names is None else cost not in names:
+        known = COST_NAMES if names is None else names
         raise UserError(
-            f"limits: expected one of {', '.join(names)}; got '{cost}'{nearest(cost, names)}"
+            f"limits: expected one of {', '.join(known)}; got '{cost}'"
+            f"{nearest(base_of(cost), known)}{advice(cost)}"
         )
     bound = value / 100.0 * _of_teacher(cost, teacher_costs) if relative else float(value)
     if not math.isfinite(bound):
@@ -117,15 +110,16 @@ def column(table: Table, cost: str) -> NDArray[np.float64]:
                 return table[unit] * (size_bytes / _BYTES[cost])
     raise UserError(
         f"limits: nothing computes '{cost}' for this recipe{nearest(cost, table)} "
-        f"(known costs: {', '.join(sorted(table)) or 'none'})"
+        f"(known costs: {', '.join(sorted(table)) or 'none'}){advice(cost)}"
     )
 
 
 def excesses(table: Table, limits: Sequence[Limit]) -> NDArray[np.float64]:
     """Relative excess over each limit, (limits, candidates)."""
-    count = len(next(iter(table.values()))) if table else 0
     rows = [limit.excess(column(table, limit.cost)) for limit in limits]
-    return np.stack(rows) if rows else np.zeros((0, count))
+    if rows:
+        return np.stack(rows)
+    return np.zeros((0, len(next(iter(table.values()))) if table else 0))
 
 
 def violation(table: Table, limits: Sequence[Limit]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from stillhouse.core.config.records import SearchSection
 from stillhouse.core.cost.limits import COST_NAMES, Limit
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.errors import ConfigError, LimitError, nearest
 from stillhouse.core.plugin.metrics import Metric
 
@@ -17,12 +18,13 @@ def check_objectives(search: SearchSection, task: str, metrics: Sequence[Metric]
     better = _better(metrics)
     for key, names in (("maximize", search.maximize), ("minimize", search.minimize)):
         for name in names:
-            if name not in better:
+            if name not in better and not is_cost(name):
                 raise ConfigError(f"search.{key}: {_unknown(name, task, metrics)}")
-            way = "maximize" if better[name] == "higher" else "minimize"
+            side = better.get(name, "lower")
+            way = "maximize" if side == "higher" else "minimize"
             if key != way:
                 raise ConfigError(
-                    f"search.{key}: of '{name}' {better[name]} is better; write {way}: {name}"
+                    f"search.{key}: of '{name}' {side} is better; write {way}: {name}"
                 )
 
 

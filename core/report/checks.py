@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stillhouse.core.cost.limits import COST_NAMES
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.report.configuration import one_line
 from stillhouse.core.report.costs import named, value_of
 from stillhouse.core.report.numerals import NBSP, finite
@@ -48,7 +48,7 @@ def checks(certificate: Certificate) -> list[Check]:
 def _check(limit: LimitLine, measured: Mapping[str, float]) -> Check:
     cost = named(limit.cost)
     value = value_of(measured, limit.cost)
-    if value is None and limit.cost not in COST_NAMES:
+    if value is None and not is_cost(limit.cost):
         value = finite(measured.get(limit.cost))  # a metric may be 0, an unknown cost says 0
     met = None
     if value is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+from stillhouse.core.cost.names import base_of, length_of
 from stillhouse.core.report.numerals import MISSING, NBSP, positive, quantity, significant
 from stillhouse.core.run.summary import LimitLine, ModelRow, RunSummary
 
@@ -51,12 +52,15 @@ VIEWS: Final = (LATENCY, SIZE, MACS, PARAMETERS)
 
 
 def named(name: str) -> Cost:
-    """A known cost, or one made from a name that ends in its unit."""
+    """A known cost, or one made from a name that ends in its unit or an input length."""
     for cost in VIEWS:
         if cost.name == name:
             return cost
+    if length := length_of(name):
+        plain = named(base_of(name))
+        return Cost(name, f"{plain.title} at length {length}", plain.unit)
     stem, _, unit = name.rpartition("_")
-    units = {"ms": "ms", "kb": "kB", "mb": "MB", "bytes": "B"}
+    units = {"ms": "ms", "kb": "kB", "mb": "MB", "mj": "mJ", "bytes": "B"}
     if stem and unit in units:
         return Cost(name, stem.replace("_", " "), units[unit])
     return Cost(name, name.replace("_", " "), "")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from stillhouse.core.cost.limits import COST_NAMES
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.errors import UserError
 from stillhouse.core.report.numerals import MISSING, NBSP, finite, significant
 from stillhouse.core.run.summary import RunSummary
@@ -72,7 +72,7 @@ def primary(summary: RunSummary) -> Quality:
 
 
 def _candidates(summary: RunSummary) -> Iterator[Mapping[str, Any]]:
-    yield from (one for one in summary.objectives if one["name"] not in COST_NAMES)
+    yield from (one for one in summary.objectives if not is_cost(str(one["name"])))
     limited = [limit.cost for limit in summary.limits]
     yield from sorted(
         (metric for metric in summary.metrics if metric["name"] in limited),

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.cost.limits import COST_NAMES, column
+from stillhouse.core.cost.limits import column
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.cost.refusal import refusal
 from stillhouse.core.errors import LimitError
 from stillhouse.core.run.evaluated import Flags, Known, among, within
@@ -100,7 +101,7 @@ def _prospects(
     tried = Rows(space, known.codes, known.table).part(np.flatnonzero(told))
     mean, spread = predicted(tried, known.told[told], asked)
     for j, name in enumerate(known.names):
-        if name in COST_NAMES:
+        if is_cost(name):
             mean[:, j], spread[:, j] = column(asked.costs, name), 0.0
     count, signs = len(goals.objectives), np.array([o.sign for o in goals.objectives])
     values = known.told[:, :count] * signs

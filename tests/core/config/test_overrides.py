@@ -113,10 +113,16 @@ def bounds(run, name: str) -> list[str]:
         (("0.3 <= latency_ms <= 0.4",), [">= 0.3", "<= 0.4"]),
         (("0.3 <= latency_ms <= 0.4", "latency_ms <= 0.5"), [">= 0.3", "<= 0.5"]),
         (("latency_ms <= 3%",), ["<= 3%"]),
+        (("latency_ms@98 <= 3",), ["<= 0.2"]),
     ],
 )
 def test_a_limit_replaces_its_own_side_and_leaves_the_other(changed, options, left):
     assert bounds(changed(limits=options), "latency_ms") == left
+
+
+def test_a_limit_at_one_input_length_stands_beside_the_others(changed):
+    run = changed(limits=("0.1 <= latency_ms@98 <= 3",))
+    assert bounds(run, "latency_ms@98") == [">= 0.1", "<= 3"]
 
 
 def test_a_limit_that_contradicts_the_file_is_quoted(changed):

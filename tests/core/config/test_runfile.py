@@ -126,6 +126,41 @@ def test_a_metric_of_the_task_may_be_limited(catalogue, written, limit):
     assert [limit.cost for limit in search.cost_limits] == ["size_kb"]
 
 
+def test_a_cost_may_be_limited_at_one_input_length(catalogue):
+    written = '{latency_ms@98: 2, "energy_p95": "0.5 .. 9", macs@49: 10%}'
+    search = searched(measuring(catalogue, *CLASSIFICATION), written)
+    assert search.outcome_limits == ()
+    assert [(limit.cost, limit.text) for limit in search.cost_limits] == [
+        ("latency_ms@98", "<= 2"),
+        ("energy_p95", ">= 0.5"),
+        ("energy_p95", "<= 9"),
+        ("macs@49", "<= 10%"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [("latncy_ms@98", "latency_ms"), ("parameters@98", "parameters"), ("macs@0", "macs")],
+)
+def test_what_is_no_cost_at_a_length_is_refused_with_the_nearest(catalogue, name, close):
+    known = measuring(catalogue, *CLASSIFICATION)
+    with pytest.raises(ConfigError, match=rf"limits\.{name}: unknown key; did you mean '{close}'"):
+        searched(known, f"{{{name}: 2}}")
+
+
+def test_a_bound_at_a_length_is_above_0(catalogue):
+    known = measuring(catalogue, *CLASSIFICATION)
+    with pytest.raises(ConfigError, match="expected a finite bound above 0, got 0"):
+        searched(known, "{macs@49: 0}")
+
+
+def test_a_cost_at_one_input_length_may_be_minimised(catalogue):
+    text = minimal(search="{minimize: [latency_ms@98, energy_mj]}")
+    run = parse(text, "run.yaml", catalogue)
+    assert run.search.minimize == ("latency_ms@98", "energy_mj")
+    assert parse(run.to_yaml(), "run.yaml", catalogue) == run
+
+
 def test_a_bare_bound_lies_on_the_side_of_the_better(catalogue):
     known = measuring(catalogue, *CLASSIFICATION)
     assert searched(known, "{log_loss: 0.2}").limits[0].relation == "<="

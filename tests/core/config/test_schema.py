@@ -42,8 +42,23 @@ def accepts(schema: Any, value: Any) -> bool:
             not isinstance(value, dict)
             or all(accepts(known[k], v) for k, v in value.items() if k in known)
         ),
+        "patternProperties": lambda known: (
+            not isinstance(value, dict)
+            or all(
+                accepts(inner, v)
+                for pattern, inner in known.items()
+                for k, v in value.items()
+                if re.search(pattern, k)
+            )
+        ),
         "additionalProperties": lambda more: (
-            more is True or not isinstance(value, dict) or set(value) <= set(schema["properties"])
+            more is True
+            or not isinstance(value, dict)
+            or all(
+                k in schema["properties"]
+                or any(re.search(p, k) for p in schema.get("patternProperties", ()))
+                for k in value
+            )
         ),
         **dict.fromkeys(("$schema", "title", "description", "default"), lambda _: True),
     }
@@ -93,6 +108,10 @@ ACCEPTED = [
     ('"<= 0.2"', '"latency_ms >= 1e-3"'),
     ('"<= 0.2"', '[">= 1.", 2]'),
     ("seed: 0", "fidelity: [0, 0.5]\n  eta: 2"),
+    ("latency_ms", "latency_ms@98"),
+    ("latency_ms", "energy_p95"),
+    ('latency_ms: "<= 0.2"', 'energy@49: "0.1 <= energy@49 <= 20"'),
+    ("maximize: accuracy", "minimize: [macs@49, energy_mj]"),
 ]
 REFUSED = [
     ("task:", "taks:"),
@@ -113,6 +132,10 @@ REFUSED = [
     ("model: keyword-transformer, ", ""),
     ("  maximize: accuracy\n", ""),
     ("latency_ms", "latency"),
+    ("latency_ms", "latency_ms@0"),
+    ("latency_ms", "latency_ms@"),
+    ("latency_ms", "parameters@98"),
+    ("maximize: accuracy", "minimize: accuracy@98"),
     ("<= 0.2", "< 0.2"),
     ('"<= 0.2"', '"0.1 . 0.2"'),
     ('"<= 0.2"', "[]"),

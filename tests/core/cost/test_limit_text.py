@@ -23,6 +23,8 @@ HIGH = WrittenLimit("size_kb", "<=", 9.5, False, "<= 9.5")
         ("10%", ("", "<=", 10.0, True, "<= 10%")),
         ("2.", ("", "<=", 2.0, False, "<= 2.")),
         (".5", ("", "<=", 0.5, False, "<= .5")),
+        ("latency_ms@98 <= 2", ("latency_ms@98", "<=", 2.0, False, "<= 2")),
+        ("2e3 >= macs@49", ("macs@49", "<=", 2000.0, False, "<= 2e3")),
         ("drift >= -3", ("drift", ">=", -3.0, False, ">= -3")),
     ],
 )
@@ -49,7 +51,8 @@ def test_a_range_may_leave_the_name_to_its_place() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "latency_ms", "latency_ms < 2", "latency_ms 2", "<=", "1 <= size_kb >= 2", "1 .. ",
-     "2 ms", "1 <= 2", "nan", "a <= b", "<= <= 2", "size kb <= 2", "1.2.3", "1 <= a <= b <= 2"],
+     "2 ms", "1 <= 2", "nan", "a <= b", "<= <= 2", "size kb <= 2", "1.2.3",
+     "latency_ms@ <= 2", "latency_ms@long <= 2", "1 <= a <= b <= 2"],
 )  # fmt: skip
 def test_any_other_form_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UserError) as refused:

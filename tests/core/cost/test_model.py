@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, final
+
 import numpy as np
 import pytest
 
-from stillhouse.core.cost.latency import FitReport, FittedLatency, LatencyModel
+from stillhouse.core.cost.latency import FitReport, LatencyModel
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.cost.model import RecipeCosts
 from stillhouse.core.cost.sheet import Operator, OperatorSheet
+from stillhouse.core.cost.terms import macs
 
-MARGIN = 0.1
-PRICES = {"constant": 0.0, "operators": 0.0, "macs linear": 1.0}
+CODES = np.array([[0.0], [1.0], [2.0]])
 PREDICTED_MS = np.array([1.0, 2.0, 3.0])
 
 
@@ -21,15 +24,30 @@ def sheet_of(codes: np.ndarray) -> OperatorSheet:
     return OperatorSheet(len(codes), (Operator("only", "linear", "all", cells),))
 
 
+@final
+class MillisecondPerMac(LatencyModel):
+    """A millisecond for every multiply-accumulate; wrong by at most a tenth."""
+
+    kind = "per-mac"
+    margin = 0.1
+    report = FitReport(5, 0.0, 1.0, 1.0, 1.0)
+
+    def predict(self, sheet: OperatorSheet) -> np.ndarray:
+        return macs(sheet)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> MillisecondPerMac:
+        return cls()
+
+
 @pytest.fixture
 def latency() -> LatencyModel:
-    model = FittedLatency(PRICES, MARGIN, FitReport(5, 0.0, 1.0, 1.0, 1.0))
-    codes = np.array([[0.0], [1.0], [2.0]])
-    assert model.predict(sheet_of(codes)) == pytest.approx(PREDICTED_MS)
+    model = MillisecondPerMac()
+    assert model.predict(sheet_of(CODES)) == pytest.approx(PREDICTED_MS)
     return model
-
-
-CODES = np.array([[0.0], [1.0], [2.0]])
 
 
 def test_a_predicted_latency_must_meet_its_limit_with_the_margin(latency: LatencyModel) -> None:
