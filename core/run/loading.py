@@ -31,6 +31,14 @@ def load(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
     return _with_weights(skeleton, place / "model.safetensors").eval()
 
 
+def described(folder: str | Path) -> dict[str, Any]:
+    """What `model.json` says of the model: family, structure, labels, input shape, certificate.
+
+    Raises `RunDirectoryError` as `load` does.
+    """
+    return _record(_place(Path(folder)) / "model.json")
+
+
 def _place(folder: Path) -> Path:
     for place in (folder / "best", folder):
         if (place / "model.json").is_file():

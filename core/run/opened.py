@@ -61,13 +61,13 @@ def open_run(
     run = plan.run
     _check_device(run.train.device)
     torch.set_num_threads(run.train.threads or torch.get_num_threads())
-    task = cast(Task, _built(catalogue, catalogue.task(run.task.name), run.task.fixed))
+    task = cast(Task, built(catalogue, catalogue.task(run.task.name), run.task.fixed))
     model = catalogue.model(run.teacher.model.name)
     family = cast("type[ModelFamily]", catalogue.resolve(model))()
     params = model.params(**run.teacher.model.fixed)
     full = family.structure(params, task.input_shape, task.outputs)
     runtime = run.target.runtime
-    target = cast(Target, _built(catalogue, catalogue.target(runtime.name), runtime.fixed))
+    target = cast(Target, built(catalogue, catalogue.target(runtime.name), runtime.fixed))
     steps = tuple(
         BoundStep(
             step,
@@ -103,6 +103,7 @@ def _check_device(name: str) -> None:
         ) from None
 
 
-def _built(catalogue: Catalogue, record: Record, fixed: Mapping[str, Any]) -> object:
+def built(catalogue: Catalogue, record: Record, fixed: Mapping[str, Any]) -> object:
+    """What a record's code makes of its parameters."""
     build = cast("Callable[[object], object]", catalogue.resolve(record))
     return build(record.params(**fixed))

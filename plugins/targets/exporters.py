@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.measure import ExportError
+from stillhouse.plugins.targets.quiet import quiet, reason
 
 Exporter = Literal["torchscript", "dynamo"]
 INPUT: Final = "input"
@@ -45,7 +43,7 @@ def exported_graph(
         try:
             return _exported(frozen, example.cpu(), choice, opset), choice
         except Exception as failed:  # exporters raise whatever they like
-            reasons.append(f"{choice}: {_reason(failed)}")
+            reasons.append(f"{choice}: {reason(failed)}")
             cause = failed
     raise ExportError(
         f"cannot export {type(module).__name__} for an input of shape {tuple(example.shape)} to "
@@ -70,7 +68,7 @@ def _exported(
             "operator_export_type": torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
         }
     with (
-        _quiet(),
+        quiet(),
         redirect_stderr(io.StringIO()) if dynamo else nullcontext(),  # prints programs that fail
         torch.random.fork_rng(devices=[]),
         torch.no_grad(),
@@ -95,24 +93,3 @@ def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
     if foreign:
         raise ExportError(f"ONNX has no operator for {', '.join(sorted(foreign))}")
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings and no log lines for as long as it lasts; what matters comes as exceptions."""
-    before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            logging.disable(max(before, logging.ERROR))
-            yield
-        finally:
-            logging.disable(before)
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause, which names the operator."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]

@@ -1,0 +1,62 @@
+"""Whether a runtime answers as torch does, and the arrays that both of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stillhouse.core.measure import ExportError
+
+Runtime = Callable[[Tensor], NDArray[Any]]
+"""Outputs of an artefact for one batch of inputs of the size it was exported for."""
+
+
+def difference(
+    module: nn.Module, example: Tensor, runtime: Runtime, tolerance: float, remedy: str
+) -> float:
+    """Largest absolute difference between the runtime's outputs and torch's eager ones.
+
+    Compared on the example and on its negative: a branch that tracing froze shows where inputs
+    differ. Raises `ExportError`, closed by `remedy`, where it exceeds the tolerance or is NaN.
+    """
+    probes = [example, -example] if example.is_floating_point() else [example]
+    worst = float(np.max([np.abs(runtime(x) - reference(module, x)).max() for x in probes]))
+    # Written so that NaN is refused too.
+    if not worst <= tolerance:
+        raise ExportError(
+            f"{type(module).__name__}: the exported model's outputs differ from torch's by "
+            f"{worst:.3g}, more than the tolerance of {tolerance:g}; {remedy}"
+        )
+    return worst
+
+
+def reference(module: nn.Module, inputs: Tensor) -> NDArray[Any]:
+    """Eager outputs in eval mode; the module's own mode stays as it is."""
+    training = [part for part in module.modules() if part.training]
+    try:
+        with torch.no_grad():
+            return array(module.eval()(inputs))
+    finally:
+        for part in training:
+            part.training = True
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """On the CPU; floating-point numbers in single precision."""
+    plain = tensor.detach().cpu()
+    return np.ascontiguousarray((plain.float() if plain.is_floating_point() else plain).numpy())
+
+
+def in_batches(inputs: Tensor, batch: int, runtime: Runtime) -> NDArray[Any]:
+    """Outputs for any number of inputs; the last batch is filled with its own first input."""
+    outputs = []
+    for part in torch.split(inputs, batch):
+        missing = batch - len(part)
+        filled = torch.cat([part, part[:1].expand(missing, *part.shape[1:])]) if missing else part
+        outputs.append(runtime(filled))
+    return np.concatenate(outputs)[: len(inputs)]
