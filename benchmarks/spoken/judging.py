@@ -89,7 +89,9 @@ class Jury:
             artefact = export(self._opened, student, self._folder)
         except ExportError:
             return None
-        (numbers,) = measure_artefacts(self._opened, self._device, [(student, artefact)])
+        expected = [candidate.entry.costs["latency_ms"]]
+        pairs = [(student, artefact)]
+        (numbers,) = measure_artefacts(self._opened, self._device, pairs, expected)
         return {**known_of(candidate.entry), **measured_costs(numbers)}
 
     def _told(

@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("search", "plan", "init", "plugins", "schema", "report", "export")
+COMMANDS = ("search", "plan", "init", "plugins", "schema", "report", "export", "certify", "profile")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from stillhouse.core.config.teacher import TeacherTraining
-from stillhouse.core.cost.limits import COST_NAMES
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.records import Record
 
@@ -103,12 +103,12 @@ class SearchSection:
     @property
     def cost_limits(self) -> tuple[Limit, ...]:
         """The limits on costs that are known without an evaluation."""
-        return tuple(limit for limit in self.limits if limit.cost in COST_NAMES)
+        return tuple(limit for limit in self.limits if is_cost(limit.cost))
 
     @property
     def outcome_limits(self) -> tuple[Limit, ...]:
         """The limits on metrics, which only an evaluation tells."""
-        return tuple(limit for limit in self.limits if limit.cost not in COST_NAMES)
+        return tuple(limit for limit in self.limits if not is_cost(limit.cost))
 
 
 @dataclass(frozen=True)
@@ -118,4 +118,6 @@ class TargetSection:
     runtime: PluginUse
     profile: int
     repeats: int
+    processes: int
+    predictor: str
     device: str | None

@@ -34,6 +34,15 @@ class TargetSettings(Params):
         40, low=5, searchable=False, help="networks measured to fit the latency model"
     )
     repeats: int = param(200, low=1, searchable=False, help="timed runs per measurement")
+    processes: int = param(
+        3, low=1, high=20, searchable=False, help="fresh processes that certify a finalist"
+    )
+    predictor: str = param(
+        "auto",
+        choices=("auto", "fitted", "table", "roofline"),
+        searchable=False,
+        help="latency model; auto takes the one with the least error on measured networks",
+    )
     device: str | None = param(
         None,
         kind="path",

@@ -97,5 +97,7 @@ def _target(target: TargetSection) -> dict[str, Any]:
         **values(target.runtime),
         "profile": target.profile,
         "repeats": target.repeats,
+        "processes": target.processes,
+        "predictor": target.predictor,
         "device": target.device,
     }

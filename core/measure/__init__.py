@@ -8,6 +8,7 @@ from stillhouse.core.measure.device import Measured as Measured
 from stillhouse.core.measure.device import default_path as default_path
 from stillhouse.core.measure.latency import Latency as Latency
 from stillhouse.core.measure.processor import machine as machine
+from stillhouse.core.measure.reference import Reference as Reference
 from stillhouse.core.measure.target import Exported as Exported
 from stillhouse.core.measure.target import ExportError as ExportError
 from stillhouse.core.measure.target import Target as Target

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.context import Progress
 from stillhouse.core.evaluate.state import Structure
+from stillhouse.core.measure.afresh import afresh, combined, slowdown
 from stillhouse.core.measure.device import DeviceFile, Measured
 from stillhouse.core.measure.latency import Latency
 from stillhouse.core.measure.target import Exported, Target
@@ -85,16 +84,23 @@ def measured_artefacts(
     *,
     family: str,
     seed: int = 0,
+    anchors: Path,
+    processes: int = 3,
+    undecided: Callable[[Latency], bool] = lambda latency: False,
 ) -> dict[str, Measured]:
     """Latency of finished artefacts by key, timed together with the family's anchors, and kept.
 
-    Like `measured`, a key that the device file knows is read from there.
+    The anchors' artefacts are written to the folder `anchors`, and stay there.
+
+    They run in so many fresh processes, one after another, and their intervals say what to expect
+    of the next one (see `core.measure.afresh`). As long as one of them is `undecided`, more
+    processes follow, up to three times as many. Like `measured`, a key that the device file knows
+    is read from there.
     """
     missing = {key: one for key, one in artefacts.items() if device_file.get(key) is None}
     if missing:
         bench = _Bench(build, target, example, device_file, repeats, family, seed)
-        with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
-            bench.time(missing, Path(folder))
+        bench.time_afresh(missing, anchors, processes, undecided)
     return {key: _known(device_file, key) for key in artefacts}
 
 
@@ -145,30 +151,62 @@ class _Bench:
 
     def time(self, group: Mapping[str, Exported], folder: Path) -> None:
         """Time artefacts beside the anchors, if there are any, and keep the results."""
-        anchors = self._device_file.anchors(self._family)
-        keys = [structure_key(self._family, anchor) for anchor in anchors]
-        paths = [artefact.path for artefact in group.values()]
-        for key, anchor in zip(keys, anchors, strict=True):
-            paths.append(self._export(f"anchor-{key}", anchor, folder).path)
+        anchors = self._anchors(folder)
+        paths = [*(artefact.path for artefact in group.values()), *anchors]
         latencies = self._target.measure(
             paths, self._example, repeats=self._repeats, warmup=_WARMUP
         )
-        ratio = self._slowdown(keys, latencies[len(group) :]) if anchors else None
+        now = latencies[len(group) :]
+        ratio = slowdown(now, list(anchors.values())) if anchors else None
         for (key, artefact), latency in zip(group.items(), latencies, strict=False):
-            comparable = latency if ratio is None else _divided(latency, ratio)
+            comparable = latency if ratio is None else combined([[latency]], [ratio])[0]
             self._device_file.put(key, comparable, artefact.size_bytes, ratio)
 
-    def _slowdown(self, anchors: Sequence[str], now: Sequence[Latency]) -> float:
-        """How many times slower the anchors are than when they were first measured (median)."""
-        return statistics.median(
-            latency.latency_ms / _known(self._device_file, key).latency.latency_ms
-            for key, latency in zip(anchors, now, strict=True)
+    def time_afresh(
+        self,
+        group: Mapping[str, Exported],
+        folder: Path,
+        processes: int,
+        undecided: Callable[[Latency], bool],
+    ) -> None:
+        """As `time`, in fresh processes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        latencies = afresh(
+            self._target,
+            [artefact.path for artefact in group.values()],
+            self._anchors(folder),
+            self._repeats,
+            processes,
+            undecided,
         )
+        for (key, artefact), latency in zip(group.items(), latencies, strict=True):
+            self._device_file.put(key, latency, artefact.size_bytes)
+
+    def _anchors(self, folder: Path) -> dict[Path, float]:
+        """Artefacts of the family's anchors, written to the folder, with their known ms."""
+        anchors = {}
+        for structure in self._device_file.anchors(self._family):
+            key = structure_key(self._family, structure)
+            path = self._export(f"anchor-{key}", structure, folder).path
+            anchors[path] = _known(self._device_file, key).latency.latency_ms
+        return anchors
 
     def _export(self, name: str, structure: Structure, folder: Path) -> Exported:
-        generator = torch.Generator().manual_seed(self._seed)
-        network = _distinct(self._build(structure, generator), generator)
-        return self._target.export(network, self._example, folder / f"{name}{self._target.suffix}")
+        path = folder / f"{name}{self._target.suffix}"
+        return export_untrained(
+            structure, self._build, self._target, self._example, path, self._seed
+        )
+
+
+def export_untrained(
+    structure: Structure, build: Build, target: Target, example: Tensor, path: Path, seed: int = 0
+) -> Exported:
+    """A structure's artefact with random weights: as large and as fast as with trained ones.
+
+    Raises `ExportError` when the structure cannot be exported.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return target.export(_distinct(build(structure, generator), generator), example, path)
 
 
 def _distinct(network: nn.Module, generator: torch.Generator) -> nn.Module:
@@ -183,17 +221,6 @@ def _distinct(network: nn.Module, generator: torch.Generator) -> nn.Module:
                 noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
                 tensor.add_(noise.abs(), alpha=1e-3)
     return network
-
-
-def _divided(latency: Latency, ratio: float) -> Latency:
-    return replace(
-        latency,
-        latency_ms=latency.latency_ms / ratio,
-        median_ms=latency.median_ms / ratio,
-        p95_ms=latency.p95_ms / ratio,
-        low_ms=latency.low_ms / ratio,
-        high_ms=latency.high_ms / ratio,
-    )
 
 
 def _known(device_file: DeviceFile, key: str) -> Measured:

@@ -9,13 +9,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, final
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
+from stillhouse.core.measure import device_json, identity
 from stillhouse.core.measure.latency import Latency
-
-_FORMAT: Final = 2
 
 
 class Measured(NamedTuple):
@@ -25,37 +24,60 @@ class Measured(NamedTuple):
     size_bytes: int
 
 
+Block = tuple[Mapping[str, Any], Latency]
+"""An operator's shape, as JSON, and what one such operator takes."""
+
+
 @final
 class DeviceFile:
-    """Measurements by structure key, as JSON on disk, written atomically after each addition.
+    """Measurements on a device as JSON on disk, written atomically after each addition.
 
-    Open it with `DeviceFile.open`. One file holds one identity: a device, a runtime, its settings.
+    Whole networks by structure key, blocks (single operators) by shape key. Open it with
+    `DeviceFile.open`. One file holds one identity: a device, a runtime, its settings. A file of
+    other hardware than this machine's is `foreign`: it may be read; adding to it is an error of
+    the program (`RuntimeError`).
     """
 
-    def __init__(self, path: Path, content: dict[str, Any]) -> None:
-        self.path, self._content = path, content
+    def __init__(self, path: Path, content: dict[str, Any], *, foreign: bool = False) -> None:
+        self.path, self._content, self.foreign = path, content, foreign
         self._second: Path | None = None
 
     @classmethod
-    def open(cls, path: Path, identity: Mapping[str, Any]) -> Self:
-        """The file at `path`, created if there is none.
+    def open(cls, path: Path, wanted: Mapping[str, Any]) -> Self:
+        """The file at `path` for a machine and settings; created if there is none.
 
-        Raises `UserError` when the file was measured under another identity (lists the keys that
-        differ), is damaged, or cannot be written.
+        Raises `UserError` when the file was measured with other settings (lists the keys that
+        differ, see `core.measure.identity`), is damaged, or cannot be written.
         """
-        wanted = json.loads(json.dumps(identity))
+        plain = json.loads(json.dumps(wanted))
         if not path.exists():
-            empty = {"format": _FORMAT, "identity": wanted, "anchors": {}, "latencies": {}}
-            device_file = cls(path, empty)
+            device_file = cls(path, device_json.empty(plain))
             device_file._write()
             return device_file
-        content = _read(path)
-        _check_identity(path, content["identity"], wanted)
-        return cls(path, content)
+        content = device_json.read(path)
+        found = content["identity"]
+        identity.check_settings(path, found, plain, whole=bool(content["latencies"]))
+        if not content["latencies"]:
+            export = {key: plain[key] for key in identity.EXPORT if key in plain}
+            content["identity"] = {**identity.without_export(found), **export}
+        return cls(path, content, foreign=identity.foreign(found, plain))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The file at `path` whatever its identity, to be read only.
+
+        Raises `UserError` when there is none or it is damaged.
+        """
+        return cls(path, device_json.read(path), foreign=True)
 
     @property
     def identity(self) -> Mapping[str, Any]:
         return dict(self._content["identity"])
+
+    def describe(self) -> str:
+        """One line for people: the device, the settings, what has been measured."""
+        what = f"{len(self)} networks, {len(self._content['blocks'])} blocks"
+        return f"{identity.describe(self.identity)}: {what}"
 
     def __len__(self) -> int:
         return len(self._content["latencies"])
@@ -63,7 +85,9 @@ class DeviceFile:
     def get(self, key: str) -> Measured | None:
         """What was measured for a structure, or None."""
         entry = self._content["latencies"].get(key)
-        return _measured(self.path, key, entry) if entry is not None else None
+        if entry is None:
+            return None
+        return Measured(device_json.latency_of(entry), int(entry["size_bytes"]))
 
     def put(
         self, key: str, latency: Latency, size_bytes: int, anchor_ratio: float | None = None
@@ -72,12 +96,7 @@ class DeviceFile:
         entry = {**latency.to_json(), "size_bytes": size_bytes}
         if anchor_ratio is not None:
             entry["anchor_ratio"] = anchor_ratio
-        self._content["latencies"][key] = entry
-        self._write()
-        if self._second is not None:
-            with _alone(self._second):
-                again = type(self).open(self._second, self.identity)
-                again.put(key, latency, size_bytes, anchor_ratio)
+        self._add("latencies", {key: entry})
 
     def anchors(self, family: str) -> Sequence[Mapping[str, Any]]:
         """The structures that tie a family's measurements of different days together."""
@@ -85,19 +104,86 @@ class DeviceFile:
         return anchors
 
     def set_anchors(self, family: str, structures: Sequence[Mapping[str, Any]]) -> None:
-        self._content["anchors"][family] = [dict(structure) for structure in structures]
-        self._write()
-        if self._second is not None:
-            with _alone(self._second):
-                type(self).open(self._second, self.identity).set_anchors(family, structures)
+        self._add("anchors", {family: [dict(structure) for structure in structures]})
+
+    def structures(self, family: str) -> list[tuple[Mapping[str, Any], Measured]]:
+        """The family's measured structures, as far as they were kept with `put_structures`."""
+        known = self._content["structures"].get(family, {})
+        found = [(structure, self.get(key)) for key, structure in known.items()]
+        return [(structure, measured) for structure, measured in found if measured is not None]
+
+    def put_structures(self, family: str, structures: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep by key what was measured, so that a model can be fitted from the file alone."""
+        known = self._content["structures"].get(family, {})
+        self._add("structures", {family: {**known, **structures}})
+
+    def block(self, key: str) -> Latency | None:
+        """What one operator of a shape takes, or None."""
+        entry = self._content["blocks"].get(key)
+        return device_json.latency_of(entry["latency"]) if entry is not None else None
+
+    def blocks(self) -> Mapping[str, Block]:
+        """Every measured shape and its latency, by key."""
+        return {
+            key: (entry["shape"], device_json.latency_of(entry["latency"]))
+            for key, entry in self._content["blocks"].items()
+        }
+
+    def put_blocks(self, blocks: Mapping[str, Block]) -> None:
+        """Keep measured shapes, all in one write."""
+        entries = {
+            key: {"shape": dict(shape), "latency": latency.to_json()}
+            for key, (shape, latency) in blocks.items()
+        }
+        self._add("blocks", entries)
+
+    @property
+    def reference_ms(self) -> float | None:
+        """The best time of the reference kernel on this device, None if never measured."""
+        ms: float | None = self._content.get("reference", {}).get("ms")
+        return ms
+
+    def set_reference(self, ms: float) -> None:
+        self._add("reference", {"ms": ms})
+
+    @property
+    def energy(self) -> Mapping[str, Any] | None:
+        """The energy table as it stands in the file, None if there is none."""
+        table: Mapping[str, Any] | None = self._content.get("energy")
+        return table
+
+    @property
+    def adapted_from(self) -> Mapping[str, Any] | None:
+        """The device whose model was adapted to this one: its identity and its model, or None."""
+        base: Mapping[str, Any] | None = self._content.get("adapted_from")
+        return base
+
+    def set_adapted_from(self, base: DeviceFile, model: Mapping[str, Any]) -> None:
+        """Keep another device's latency model, as JSON, for adapting it to this device."""
+        self._add("adapted_from", {"identity": dict(base.identity), "model": dict(model)})
 
     def also_keep_in(self, path: Path) -> None:
         """Write every addition from now on to a second file of the same identity as well.
 
         What that file knows and this one does not is left as it is there.
         """
-        type(self).open(path, self.identity)
+        second = type(self).open(path, self.identity)
+        if second.foreign:
+            raise UserError(
+                f"{path} was measured on other hardware ({second.describe()}); measurements of "
+                f"{identity.describe(self.identity)} do not belong there. Name another file with "
+                "target.device"
+            )
         self._second = path
+
+    def _add(self, section: str, entries: Mapping[str, Any]) -> None:
+        if self.foreign:
+            raise RuntimeError(f"{self.path} is another device's: nothing measured here belongs")
+        self._content.setdefault(section, {}).update(entries)
+        self._write()
+        if self._second is not None:
+            with _alone(self._second):
+                type(self).open(self._second, self.identity)._add(section, entries)
 
     def _write(self) -> None:
         try:
@@ -118,7 +204,7 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def default_path(identity: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
+def default_path(facts: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
     """Where an identity's measurements are kept unless the run file says otherwise.
 
     `$STILLHOUSE_HOME/devices/` or `~/.cache/stillhouse/devices/`; every identity has its own file,
@@ -126,61 +212,7 @@ def default_path(identity: Mapping[str, Any], environ: Mapping[str, str]) -> Pat
     """
     home = environ.get("STILLHOUSE_HOME")
     root = Path(home).expanduser() if home else Path.home() / ".cache" / "stillhouse"
-    named = json.dumps([_FORMAT, identity], sort_keys=True)
+    named = json.dumps([device_json.FORMAT, facts], sort_keys=True)
     digest = hashlib.sha256(named.encode()).hexdigest()[:16]
-    target = re.sub(r"[^\w.-]+", "-", str(identity.get("target", "target")))
+    target = re.sub(r"[^\w.-]+", "-", str(facts.get("target", "target")))
     return root / "devices" / f"{target}-{digest}.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as failed:
-        raise UserError(f"cannot read the device file {path}: {failed.strerror}") from failed
-    except ValueError as failed:
-        raise UserError(_damaged(path, f"it is not JSON ({failed})")) from failed
-    keys = ("identity", "latencies", "anchors")
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise UserError(_damaged(path, f'expected an object with "format": {_FORMAT}'))
-    for key in keys:
-        if not isinstance(content.get(key), dict):
-            raise UserError(_damaged(path, f'expected an object at "{key}"'))
-    for family, anchors in content["anchors"].items():
-        if not isinstance(anchors, list) or not all(isinstance(a, dict) for a in anchors):
-            raise UserError(_damaged(path, f"expected a list of structures at anchors.{family}"))
-    return content
-
-
-def _measured(path: Path, key: str, entry: Any) -> Measured:
-    try:
-        latency = Latency(
-            float(entry["latency_ms"]),
-            float(entry["p95_ms"]),
-            int(entry["repeats"]),
-            str(entry["date"]),
-            float(entry["median_ms"]),
-            float(entry["low_ms"]),
-            float(entry["high_ms"]),
-            str(entry["conditions"]),
-        )
-        return Measured(latency, int(entry["size_bytes"]))
-    except (KeyError, TypeError, ValueError) as failed:
-        raise UserError(_damaged(path, f"latencies.{key}: {failed!r}")) from failed
-
-
-def _damaged(path: Path, reason: str) -> str:
-    return (
-        f"{path}: not a device file that can be used: {reason}; "
-        f"delete it to have the device measured again"
-    )
-
-
-def _check_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differing = [k for k in sorted({*found, *wanted}) if found.get(k) != wanted.get(k)]
-    if differing:
-        lines = [f"  {k}: file {found.get(k)!r}, now {wanted.get(k)!r}" for k in differing]
-        raise UserError(
-            f"{path} was measured under another identity:\n" + "\n".join(lines) + "\n"
-            "Latencies do not carry over. Leave target.device out to use this identity's own "
-            "file, name another path, or change the settings back"
-        )

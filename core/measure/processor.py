@@ -1,4 +1,7 @@
-"""Facts about this machine on which a latency depends."""
+"""Facts about this machine on which a latency depends.
+
+Standard library only: this module travels to devices as it is.
+"""
 
 from __future__ import annotations
 

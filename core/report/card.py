@@ -55,7 +55,10 @@ def _certificate(summary: RunSummary) -> Iterator[str]:
     certificate = summary.certificate
     yield "## Certificate"
     yield ""
-    yield "Measured on the exported artefact in the target runtime."
+    if certificate.certified:
+        yield "Measured on the exported artefact in the target runtime, in fresh processes."
+    else:
+        yield "**Not certified.** The latency is predicted for a device that was not at hand."
     yield ""
     yield f"- artefact: {plain(certificate.artefact)}"
     yield f"- sha256: `{plain(certificate.sha256)}`"

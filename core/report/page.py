@@ -115,6 +115,7 @@ def _facts(summary: RunSummary) -> dict[str, Any]:
     ]
     return {
         "dropped": dropped(certificate),
+        "conditions": _conditions(certificate),
         "measured": _measured(certificate),
         "machine": machine.facts(certificate),
         "difference": rough(certificate.max_difference),
@@ -127,6 +128,13 @@ def _facts(summary: RunSummary) -> dict[str, Any]:
 
 def _objective(objective: Mapping[str, Any]) -> str:
     return f"{'maximize' if objective['maximize'] else 'minimize'} {objective['name']}"
+
+
+def _conditions(certificate: Certificate) -> str:
+    """What disturbed the measurement, if anything."""
+    return (
+        "" if certificate.conditions == "quiet" else f" (the machine was {certificate.conditions})"
+    )
 
 
 def _measured(certificate: Certificate) -> dict[str, str]:

@@ -28,6 +28,8 @@ class RunDirectory:
         self.artefacts = folder / "artefacts"
         self.checkpoints = folder / "checkpoints"
         self.best = folder / "best"
+        self.anchors = folder / "anchors"
+        self.certificates = folder / "certificates.jsonl"
         self.summary = folder / "summary.json"
         self._lock: IO[bytes] | None = None
 

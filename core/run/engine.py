@@ -17,10 +17,11 @@ from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
 from stillhouse.core.run.costing import open_device, settle_costs
 from stillhouse.core.run.directory import RunDirectory
-from stillhouse.core.run.finalists import Finalist, certify, recipe_facts
+from stillhouse.core.run.finalists import Finalist, recipe_facts
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Ledger
 from stillhouse.core.run.opened import Opened, open_run
@@ -97,10 +98,12 @@ def execute(
             entries = search(opened, evaluator, study, ledger, goals)
     exports = directory.folder / "exports"
     with watch.stage("finalists"):
-        certified = certify(opened, evaluator, device, entries, costing.limits, goals, exports)
+        certified = certify(
+            opened, evaluator, device, entries, costing.finalist_limits, goals, exports
+        )
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
-    notes = (*_sampler_notes(opened, study), *unfinished)
+    notes = (*costing.notes, *_sampler_notes(opened, study), *certified.notes, *unfinished)
     told = Told(
         opened, device, costing, goals, entries, teacher, certified, controls, exports, notes
     )

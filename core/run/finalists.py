@@ -1,4 +1,4 @@
-"""The last stage: realise finalists, export, measure, drop what breaks a limit, choose."""
+"""Finalists: candidates realised at full fidelity, exported and measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from stillhouse.core.cost.limits import Limit
@@ -21,15 +20,17 @@ from stillhouse.core.measure import (
     DeviceFile,
     Exported,
     ExportError,
+    Latency,
     Measured,
     measured_artefacts,
     structure_key,
 )
-from stillhouse.core.run.costing import batch_size, measured_costs
-from stillhouse.core.run.goals import Goals, ranked, varied
+from stillhouse.core.measure.profile import known_reference
+from stillhouse.core.run.costing import measured_costs
+from stillhouse.core.run.elsewhere import kept_model, predicted
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.unmet import none_passed
+from stillhouse.core.run.predictor import LATENCY, batch_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +47,6 @@ class Finalist:
     def known(self) -> dict[str, float]:
         """Costs, measured where they can be, and metrics on the validation split."""
         return {**self.entry.costs, **measured_costs(self.measured), **self.validation}
-
-
-@dataclass(frozen=True, eq=False)
-class Certified:
-    """The finalists that meet every limit when measured, best first, and those dropped."""
-
-    passed: Sequence[Finalist]
-    dropped: Sequence[Mapping[str, Any]]
 
 
 def restored(
@@ -110,62 +103,13 @@ def counts(costs: Mapping[str, float]) -> dict[str, int]:
     }
 
 
-def broken(limits: Sequence[Limit], known: Mapping[str, float]) -> Limit | None:
-    """The first limit that measured costs or metrics break, or None."""
-    return next((lim for lim in limits if lim.excess(np.array([known[lim.cost]]))[0] > 0), None)
-
-
-def certify(
+def measured_group(
     opened: Opened,
     evaluator: Evaluator,
     device: DeviceFile,
     entries: Sequence[Entry],
+    folder: Path,
     limits: Sequence[Limit],
-    goals: Goals,
-    folder: Path,
-) -> Certified:
-    """Take the best candidates, export and measure them, keep those within every limit.
-
-    `limits` are those on costs; the goals' limits on metrics hold on the validation split. A
-    candidate that breaks one is dropped and the next one is tried, up to ten times as many as the
-    run asks for.
-
-    Raises:
-        LimitError: none of them meets the limits when measured; names the nearest miss.
-    """
-    wanted = opened.plan.run.search.finalists
-    best = ranked(entries, goals, [limit.cost for limit in limits])
-    order = varied(best, goals)[: wanted * 10]
-    passed: list[Finalist] = []
-    dropped: list[dict[str, Any]] = []
-    with opened.context.task_progress("finalists", wanted) as progress:
-        while order and len(passed) < wanted:
-            group, order = order[: wanted - len(passed)], order[wanted - len(passed) :]
-            found, failed = _measured_group(opened, evaluator, device, group, folder)
-            dropped += failed
-            for finalist in found:
-                limit = broken((*limits, *goals.outcomes), finalist.known)
-                if limit is None:
-                    passed.append(finalist)
-                    progress.advance()
-                else:
-                    dropped.append(_miss(finalist, limit))
-    if not passed:
-        raise none_passed(entries, dropped, goals, opened.directory.folder)
-    passed.sort(key=lambda f: (*goals.standing(f.known), *_measured_standing(f), f.entry.key))
-    return Certified(passed, dropped)
-
-
-def _measured_standing(finalist: Finalist) -> tuple[float, float]:
-    return finalist.measured.latency.latency_ms, float(finalist.measured.size_bytes)
-
-
-def _measured_group(
-    opened: Opened,
-    evaluator: Evaluator,
-    device: DeviceFile,
-    entries: Sequence[Entry],
-    folder: Path,
 ) -> tuple[list[Finalist], list[dict[str, Any]]]:
     """Finalists realised, exported and measured; and what is to be said of those that failed."""
     ready: list[tuple[Entry, Student, Exported]] = []
@@ -176,25 +120,14 @@ def _measured_group(
             ready.append((entry, student, export(opened, student, folder)))
         except (CandidateError, ExportError) as error:
             failed.append({"configuration": entry.configuration, "error": str(error)})
-    numbers = measure_artefacts(opened, device, [(s, a) for _, s, a in ready])
+    known_ms = [entry.costs[LATENCY] for entry, *_ in ready]
+    numbers = measure_artefacts(opened, device, [(s, a) for _, s, a in ready], known_ms, limits)
     validation = opened.task.data.validation
     finalists = []
     for (entry, student, artefact), measured in zip(ready, numbers, strict=True):
         values = dict(opened.task.score(predict(student, validation), validation.targets))
         finalists.append(Finalist(entry, student, values, artefact, measured))
     return finalists, failed
-
-
-def _miss(finalist: Finalist, limit: Limit) -> dict[str, Any]:
-    return {
-        "configuration": finalist.entry.configuration,
-        "cost": limit.cost,
-        "relation": limit.relation,
-        "bound": limit.bound,
-        "measured": finalist.known[limit.cost],
-        "predicted_ms": finalist.entry.costs["latency_ms"],
-        "measured_ms": finalist.measured.latency.latency_ms,
-    }
 
 
 def weights_key(student: Student) -> str:
@@ -215,29 +148,53 @@ def export(opened: Opened, student: Student, folder: Path) -> Exported:
 
 
 def measure_artefacts(
-    opened: Opened, device: DeviceFile, artefacts: Sequence[tuple[Student, Exported]]
+    opened: Opened,
+    device: DeviceFile,
+    artefacts: Sequence[tuple[Student, Exported]],
+    predicted_ms: Sequence[float],
+    limits: Sequence[Limit] = (),
 ) -> list[Measured]:
-    """Timings of finished artefacts, in order.
+    """Timings of finished artefacts, in order; longer ones where they must decide about `limits`.
 
     They are stored in the device file under the artefact's shape, so the same shape on the same
-    device has one number, in this run and the next; the size is the file's own.
+    device has one number, in this run and the next; the size is the file's own. On a device that
+    is not this machine nothing can be timed: there the predictions hold.
     """
+    if device.foreign:
+        model = kept_model(opened)
+        pairs = zip(artefacts, predicted_ms, strict=True)
+        return [Measured(predicted(model, ms), file.size_bytes) for (_, file), ms in pairs]
     keys = [
         f"artefact-{structure_key(opened.family.name, description(student))}"
         for student, _ in artefacts
     ]
     files = [artefact for _, artefact in artefacts]
-    numbers = measured_artefacts(
-        dict(zip(keys, files, strict=True)),
-        lambda described, generator: skeleton(described, generator, opened.catalogue),
-        opened.target,
-        opened.task.example(batch_size(opened)),
-        device,
-        repeats=opened.plan.run.target.repeats,
-        family=opened.family.name,
-        seed=opened.context.root_seed,
-    )
+    with known_reference(opened.target, device):
+        numbers = measured_artefacts(
+            dict(zip(keys, files, strict=True)),
+            lambda described, generator: skeleton(described, generator, opened.catalogue),
+            opened.target,
+            opened.task.example(batch_size(opened)),
+            device,
+            repeats=opened.plan.run.target.repeats,
+            family=opened.family.name,
+            seed=opened.context.root_seed,
+            anchors=opened.directory.anchors,
+            processes=opened.plan.run.target.processes,
+            undecided=lambda latency: undecided(limits, latency),
+        )
     return [
         numbers[key]._replace(size_bytes=file.size_bytes)
         for key, file in zip(keys, files, strict=True)
     ]
+
+
+def undecided(limits: Sequence[Limit], latency: Latency) -> bool:
+    """Whether a limit lies inside the interval, so that more measuring could decide."""
+    return any(
+        latency.low_ms <= limit.bound < latency.high_ms
+        if limit.relation == "<="
+        else latency.low_ms < limit.bound <= latency.high_ms
+        for limit in limits
+        if limit.cost == LATENCY
+    )

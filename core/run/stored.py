@@ -14,6 +14,7 @@ from stillhouse.core.config.records import Limit as WantedLimit
 from stillhouse.core.config.runfile import load
 from stillhouse.core.cost.latency import from_json as latency_from_json
 from stillhouse.core.cost.limits import Limit, resolve
+from stillhouse.core.cost.names import is_timed
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.plan import Plan, make_plan
 from stillhouse.core.plugin import Catalogue
@@ -135,4 +136,4 @@ def _validation(summary: RunSummary | None, role: str) -> Mapping[str, float]:
 
 def _limit(wanted: WantedLimit, teacher: Mapping[str, float], margin: float) -> Limit:
     limit = resolve(wanted.cost, wanted.relation, wanted.value, wanted.relative, teacher)
-    return replace(limit, margin=margin) if limit.cost == "latency_ms" else limit
+    return replace(limit, margin=margin) if is_timed(limit.cost) else limit

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+PREDICTED = "predicted"
+"""The `conditions` of a latency that nobody measured: the device is another machine."""
+
 
 @dataclass(frozen=True)
 class ModelRow:
@@ -69,6 +72,13 @@ class Certificate:
     date: str
     dropped: Sequence[Mapping[str, Any]] = ()
     """Finalists that broke a limit when measured: configuration, cost, bound, measured."""
+    conditions: str = "quiet"
+    """What the machine was doing meanwhile, see `core.measure.latency`; or "predicted"."""
+
+    @property
+    def certified(self) -> bool:
+        """Whether the latency was measured, and not only predicted for another device."""
+        return self.conditions != PREDICTED
 
 
 @dataclass(frozen=True)

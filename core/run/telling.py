@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from stillhouse.core.cost.limits import COST_NAMES
+from stillhouse.core.cost.names import is_cost
 from stillhouse.core.evaluate import Student
 from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, Exported, Measured
 from stillhouse.core.report.card import model_card
+from stillhouse.core.run.certifying import Certified
 from stillhouse.core.run.controls import Control
 from stillhouse.core.run.costing import Costing, counted_structure, measured_costs
+from stillhouse.core.run.elsewhere import predicted_ms
 from stillhouse.core.run.finalists import (
-    Certified,
     Finalist,
     counts,
     export,
@@ -126,7 +127,9 @@ def _rows(told: Told) -> list[ModelRow]:
     students = [student for *_, student in others]
     files = [export(told.opened, student, told.exports) for student in students]
     pairs = list(zip(students, files, strict=True))
-    measured = measure_artefacts(told.opened, told.device, pairs)
+    model = told.costing.latency
+    expected = [predicted_ms(told.opened, model, student.structure) for student in students]
+    measured = measure_artefacts(told.opened, told.device, pairs, expected)
     rows = [
         _row(told, role, label, student, artefact, numbers)
         for (role, label, student), artefact, numbers in zip(others, files, measured, strict=True)
@@ -195,7 +198,7 @@ def _evaluations(told: Told) -> list[Evaluation]:
 def _front(told: Told) -> list[bool]:
     """The front in the objectives and the limited costs, or where there is none, parameters."""
     costs = list(dict.fromkeys(limit.cost for limit in told.costing.limits))
-    cheap = any(o.name in COST_NAMES for o in told.goals.objectives)
+    cheap = any(is_cost(o.name) for o in told.goals.objectives)
     return front_of(told.entries, told.goals, costs or ([] if cheap else ["parameters"]))
 
 
@@ -226,6 +229,8 @@ def _certificate(told: Told) -> Certificate:
             **best.entry.costs,
             **measured_costs(best.measured),
             **{limit.cost: best.validation[limit.cost] for limit in told.goals.outcomes},
+            "low_ms": latency.low_ms,
+            "high_ms": latency.high_ms,
             "median_ms": latency.median_ms,
             "p95_ms": latency.p95_ms,
             "repeats": latency.repeats,
@@ -236,6 +241,7 @@ def _certificate(told: Told) -> Certificate:
         machine=dict(told.device.identity),
         date=latency.date,
         dropped=told.certified.dropped,
+        conditions=latency.conditions,
     )
 
 
@@ -258,6 +264,8 @@ def _notes(told: Told) -> list[str]:
     notes = list(told.notes)
     search = told.opened.plan.run.search
     asked = search.evaluations
+    if told.device.foreign:
+        notes.insert(0, _uncertified(told))
     if len(search.rungs) > 1:
         notes.append(_ladder(told.entries, search.rungs))
     if len(told.entries) < asked:
@@ -266,6 +274,14 @@ def _notes(told: Told) -> list[str]:
     if failed:
         notes.append(f"{len(failed)} candidates failed; the first: {failed[0].error}")
     return notes
+
+
+def _uncertified(told: Told) -> str:
+    folder = told.opened.directory.folder
+    return (
+        f"NOT certified: latencies are predicted for {told.device.describe()}, which is not this "
+        f"machine. Measure the models there: stillhouse certify {folder} --bundle FOLDER"
+    )
 
 
 def _ladder(entries: Sequence[Entry], rungs: Sequence[float]) -> str:

@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import datetime
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stillhouse.core.cost.latency.shapes import Shape
 from stillhouse.core.errors import UserError
-from stillhouse.core.measure import (
-    Exported,
-    ExportError,
-    Latency,
-    Target,
-    interleaved,
-    machine,
-)
+from stillhouse.core.measure import Exported, ExportError, Latency, Reference, Target
+from stillhouse.plugins.targets import runner, sessions
+from stillhouse.plugins.targets.agreement import array, difference, in_batches
+from stillhouse.plugins.targets.blocks import block_model
 from stillhouse.plugins.targets.exporters import INPUT, OUTPUT, exported_graph
 from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams
+from stillhouse.plugins.targets.standalone import run_alone, script
 from stillhouse.plugins.targets.tidy import tidied, write
-
-
-def _today() -> str:
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
+from stillhouse.plugins.targets.weight_pool import pool_weights
 
 
 @final
 class OnnxRuntimeCpu(Target):
     """Models as ONNX files of fixed shape, run by ONNX Runtime with a fixed number of threads.
 
-    Raises `UserError` when built for more threads than there are cores. `clock` counts
-    nanoseconds; `today` gives the date written beside a latency, as YYYY-MM-DD.
+    Raises `UserError` when built for more threads than there are cores, or to pin threads where
+    the operating system cannot. `clock` counts nanoseconds; `today` gives the date written beside
+    a latency, as YYYY-MM-DD.
     """
 
     name = "onnxruntime-cpu"
@@ -48,23 +44,18 @@ class OnnxRuntimeCpu(Target):
         self,
         params: OnnxRuntimeCpuParams,
         clock: Callable[[], int] = time.perf_counter_ns,
-        today: Callable[[], str] = _today,
+        today: Callable[[], str] = runner.today,
     ) -> None:
-        cores = machine()["cores"]
-        if not 1 <= params.threads <= cores:
-            raise UserError(
-                f"target onnxruntime-cpu: threads: expected 1 to {cores} (the cores this process "
-                f"may use), got {params.threads}"
-            )
+        try:
+            sessions.check_threads(params.threads)
+            sessions.check_affinity(params.affinity)
+        except sessions.MeasureError as error:
+            raise UserError(f"target {self.name}: {error}") from error
         self.params, self._clock, self._today = params, clock, today
 
     def identity(self) -> Mapping[str, Any]:
         return {
-            "target": self.name,
-            **machine(),
-            "runtime": f"onnxruntime {onnxruntime.__version__}",
-            "threads": self.params.threads,
-            "batch": self.params.batch,
+            **runner.identity(self._settings()),
             "exporter": self.params.exporter,
             "opset": self.params.opset,
         }
@@ -73,31 +64,102 @@ class OnnxRuntimeCpu(Target):
         self._check_batch(example)
         model, exporter = exported_graph(module, example, self.params.exporter, self.params.opset)
         tidy = _tidied(model, self.params.opset, type(module).__name__)
-        difference = self._difference(module, example, tidy)
+        session = sessions.session(tidy.SerializeToString(), self.params.threads)
+        remedy = (
+            "raise the target's tolerance if the model may lose that much, or try its other "
+            "exporter"
+        )
+        worst = difference(
+            module,
+            example,
+            lambda x: session.run([OUTPUT], {INPUT: array(x)})[0],
+            self.params.tolerance,
+            remedy,
+        )
         write(tidy, path)
-        return Exported(path, path.stat().st_size, exporter, difference)
+        return Exported(path, path.stat().st_size, exporter, worst)
 
     def measure(
         self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int
     ) -> list[Latency]:
         if example is not None:
             self._check_batch(example)
-        sessions = [self._open(path) for path in paths]
-        given = None if example is None else {INPUT: _array(example)}
-        calls = [_call(session, given or _made_up(session)) for session in sessions]
-        return interleaved(
-            calls, repeats=repeats, warmup=warmup, clock=self._clock, date=self._today()
-        )
+        reference = Reference(self.reference_ms, clock=self._clock)
+        feed = partial(_feed, example) if example is not None else None
+        with _reported():
+            found = sessions.latencies(
+                paths,
+                self._settings(),
+                reference,
+                repeats=repeats,
+                warmup=warmup,
+                clock=self._clock,
+                date=self._today(),
+                feed=feed,
+            )
+        self.reference_ms = reference.best_ms
+        return found
+
+    def measure_afresh(
+        self, paths: Sequence[Path], *, repeats: int, warmup: int, processes: int
+    ) -> list[list[Latency]]:
+        found: list[list[Latency]] = []
+        for _ in range(processes if paths else 0):
+            result = self._alone(paths, repeats=repeats, warmup=warmup)
+            self.reference_ms = result["reference"]["ms"]
+            latencies = result["latencies"]
+            found.append([Latency(**latencies[str(i)]) for i in range(len(paths))])
+        return found or [[] for _ in range(processes)]
+
+    def peak_memory(self, paths: Sequence[Path]) -> list[int]:
+        memory = self._alone(paths, "--memory", repeats=0, warmup=0)["memory"]
+        return [memory[str(i)]["peak_bytes"] for i in range(len(paths))]
+
+    def _alone(
+        self, paths: Sequence[Path], *flags: str, repeats: int, warmup: int
+    ) -> Mapping[str, Any]:
+        manifest = {
+            "format": runner.FORMAT,
+            "target": self.name,
+            "settings": self._settings(),
+            "reference_ms": self.reference_ms,
+            "repeats": repeats,
+            "warmup": warmup,
+            "artefacts": [{"key": str(i), "path": str(p.resolve())} for i, p in enumerate(paths)],
+        }
+        return run_alone(manifest, *flags)
+
+    def _settings(self) -> Mapping[str, Any]:
+        params = self.params
+        return {
+            "threads": params.threads,
+            "batch": params.batch,
+            "affinity": params.affinity,
+            "patience_s": params.patience_s,
+        }
 
     def run(self, path: Path, inputs: Tensor) -> NDArray[np.float32]:
         """Outputs for any number of inputs, in batches of the size the file was exported for."""
-        session = self._open(path)
-        batch, array = session.get_inputs()[0].shape[0], _array(inputs)
-        outputs = [
-            session.run([OUTPUT], {INPUT: _filled(array[i : i + batch], batch)})[0]
-            for i in range(0, len(array), batch)
-        ]
-        return np.concatenate(outputs)[: len(array)]
+        with _reported():
+            session = sessions.opened(path, self.params.threads)
+        given, name = session.get_inputs()[0], session.get_outputs()[0].name
+        _check_shape(path, given.shape[1:], inputs.shape[1:])
+        return in_batches(
+            inputs, given.shape[0], lambda x: session.run([name], {given.name: array(x)})[0]
+        )
+
+    def write_block(self, shape: Shape | None, copies: int, path: Path) -> Path | None:
+        model = block_model(shape, copies, self.params.batch, self.params.opset)
+        if model is None:
+            return None
+        write(model, path)
+        return path
+
+    def standalone_script(self) -> str:
+        return script()
+
+    def pool_weights(self, paths: Sequence[Path], pool: Path) -> None:
+        pool_weights(paths, pool)
 
     def _check_batch(self, example: Tensor) -> None:
         if len(example) != self.params.batch:
@@ -106,41 +168,14 @@ class OnnxRuntimeCpu(Target):
                 f"{len(example)} inputs"
             )
 
-    def _difference(self, module: nn.Module, example: Tensor, model: onnx.ModelProto) -> float:
-        session = self._session(model.SerializeToString())
-        worst = [
-            float(
-                np.abs(session.run([OUTPUT], {INPUT: _array(x)})[0] - _reference(module, x)).max()
-            )
-            for x in _probes(example)
-        ]
-        difference = float(np.max(worst))
-        # Written so that NaN is refused too.
-        if not difference <= self.params.tolerance:
-            raise ExportError(
-                f"{type(module).__name__}: the exported model's outputs differ from torch's by "
-                f"{difference:.3g}, more than the tolerance of {self.params.tolerance:g}; raise "
-                f"the target's tolerance if the model may lose that much, or try its other exporter"
-            )
-        return difference
 
-    def _open(self, path: Path) -> onnxruntime.InferenceSession:
-        try:
-            return self._session(str(path))
-        except Exception as failed:  # the runtime raises its own types and plain RuntimeError
-            reason = str(failed).strip().splitlines()[0]
-            raise UserError(
-                f"cannot load {path} in ONNX Runtime {onnxruntime.__version__}: {reason}; expected "
-                f"an ONNX model that this version can read"
-            ) from failed
-
-    def _session(self, model: str | bytes) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.params.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 4
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+@contextmanager
+def _reported() -> Iterator[None]:
+    """The runner's errors as those of this package."""
+    try:
+        yield
+    except sessions.MeasureError as error:
+        raise UserError(str(error)) from error
 
 
 def _tidied(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
@@ -154,44 +189,15 @@ def _tidied(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
         ) from failed
 
 
-def _probes(example: Tensor) -> list[Tensor]:
-    """The example, and its negative: a branch that tracing froze shows where inputs differ."""
-    return [example, -example] if example.is_floating_point() else [example]
+def _feed(example: Tensor, path: Path, session: onnxruntime.InferenceSession) -> sessions.Feed:
+    given = session.get_inputs()[0]
+    _check_shape(path, given.shape, example.shape)
+    return {given.name: array(example)}
 
 
-def _reference(module: nn.Module, example: Tensor) -> NDArray[Any]:
-    training = [part for part in module.modules() if part.training]
-    try:
-        with torch.no_grad():
-            return _array(module.eval()(example))
-    finally:
-        for part in training:
-            part.training = True
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    plain = tensor.detach().cpu()
-    return np.ascontiguousarray((plain.float() if plain.is_floating_point() else plain).numpy())
-
-
-def _filled(inputs: NDArray[Any], batch: int) -> NDArray[Any]:
-    """The last batch made whole by repeating its first input."""
-    missing = batch - len(inputs)
-    return np.concatenate([inputs, np.repeat(inputs[:1], missing, 0)]) if missing else inputs
-
-
-def _call(
-    session: onnxruntime.InferenceSession, feed: Mapping[str, NDArray[Any]]
-) -> Callable[[], object]:
-    outputs = [output.name for output in session.get_outputs()]
-    return lambda: session.run(outputs, feed)
-
-
-def _made_up(session: onnxruntime.InferenceSession) -> dict[str, NDArray[Any]]:
-    """Normally distributed inputs, or zeros of a whole-number type, of the declared shapes."""
-    rng, feed = np.random.default_rng(0), {}
-    for given in session.get_inputs():
-        drawn = rng.standard_normal(given.shape)
-        real = given.type == "tensor(float)"
-        feed[given.name] = drawn.astype(np.float32) if real else np.zeros(given.shape, np.int64)
-    return feed
+def _check_shape(path: Path, takes: Sequence[int], got: Sequence[int]) -> None:
+    if list(takes) != list(got):
+        raise UserError(
+            f"{path} takes inputs of shape {tuple(takes)}, got {tuple(got)}; export the model "
+            f"again for that shape"
+        )

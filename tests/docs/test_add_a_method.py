@@ -155,8 +155,9 @@ def test_the_relations_are_zero_for_any_scale_of_agreement_and_grow_without_it(
 def test_the_search_finds_a_thin_model_within_the_limit(summary: RunSummary) -> None:
     (limit,) = summary.limits
     assert len(summary.evaluations) == 6
-    (note,) = summary.notes
-    assert note.startswith("sampler: auto chose 'surrogate'")
+    latency, sampler = summary.notes
+    assert latency.startswith("latency model: fitted")
+    assert sampler.startswith("sampler: auto chose 'surrogate'")
     assert summary.certificate.measured["parameters"] <= limit.bound
     assert summary.found["rank"] in (2, 4)
 

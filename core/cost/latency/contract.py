@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
+from stillhouse.core.cost.latency.judging import Array as Array
+from stillhouse.core.cost.latency.judging import FitReport as FitReport
+from stillhouse.core.cost.latency.judging import checked, judged, margin_over
 from stillhouse.core.cost.sheet import OperatorSheet
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """How well measured candidates are predicted by a model that has not seen them.
-
-    mape: mean absolute error relative to the measured latency. spearman, kendall (tau-b):
-    correlations of ranks. within_10_percent: share of candidates whose error is at most 10 %.
-    """
-
-    measured: int
-    mape: float
-    spearman: float
-    kendall: float
-    within_10_percent: float
 
 
 class LatencyModel(ABC):
-    """Predicts, says how well it does, and by how much a measurement may lie above."""
+    """Predicts, says how well it does, and by how much a measurement may lie above.
+
+    Every model is a frozen dataclass.
+    """
 
     kind: ClassVar[str]
     """Its name in files and reports: "fitted", "table", "roofline", "adapted"."""
@@ -54,3 +40,18 @@ class LatencyModel(ABC):
     @abstractmethod
     def from_json(cls, raw: Mapping[str, Any]) -> LatencyModel:
         """Raises KeyError, TypeError or ValueError on foreign content."""
+
+    def judged_on(self, sheet: OperatorSheet, measured_ms: Array) -> Self:
+        """The same model, its report and margin those of measured networks it has not seen.
+
+        `measured_ms` is (candidates,). Of a model that was fitted to these very networks the
+        result would be too good. Raises ValueError as `predict` does, and for latencies that are
+        not positive numbers.
+        """
+        measured = checked(sheet, measured_ms)
+        predicted = self.predict(sheet)
+        judgement = {
+            "report": judged(predicted, measured),
+            "margin": margin_over(predicted, measured),
+        }
+        return cast("Self", replace(cast("Any", self), **judgement))

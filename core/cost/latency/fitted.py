@@ -8,50 +8,58 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.cost.latency.contract import Array, FitReport, LatencyModel
-from stillhouse.core.cost.latency.judging import judged, margin_over
-from stillhouse.core.cost.sheet import Cells, OperatorSheet
-from stillhouse.core.cost.terms import operators
+from stillhouse.core.cost.latency.features import features, matrix
+from stillhouse.core.cost.latency.judging import checked, cross_validated, judged, margin_over
+from stillhouse.core.cost.latency.regression import dispersion, ease, prices, relative
+from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.errors import UserError
 
 LEAST_MEASURED: Final = 5
 """Fewer measured candidates than this cannot be fitted and checked."""
 
-_FOLDS: Final = 10
-_RIDGE: Final = 1e-5
-
 
 @final
 @dataclass(frozen=True, eq=False)
 class FittedLatency(LatencyModel):
-    """Milliseconds as a sum of parts, none of them negative.
+    """Milliseconds as a sum of parts, none of them negative: so much for each unit of work.
 
-    A constant, a price for each operator that runs, and for each multiply-accumulate a price that
-    depends on the operator's kind.
+    coefficients: milliseconds by feature, see `features`. noise: what a measurement differs from
+    its prediction by, root mean square, relative. covariance: of the coefficients, in their order.
     """
 
     kind = "fitted"
     coefficients: Mapping[str, float]
     margin: float
     report: FitReport
+    noise: float
+    covariance: Array
 
     @staticmethod
     def fit(sheet: OperatorSheet, measured_ms: Array) -> FittedLatency:
         """Fit to the measured latencies (candidates,) of the sheet's candidates.
 
         Non-negative least squares on relative errors, with a ridge that only decides between
-        features which the candidates cannot tell apart. Raises `UserError` for fewer than five
+        features which the candidates cannot tell apart. Report, margin and noise are
+        cross-validated, the latter two with errors at the ends of the range weighed down, which
+        are large only while the ends are held out. Raises `UserError` for fewer than five
         candidates and ValueError for latencies that are not positive numbers.
         """
-        measured = _checked(sheet, measured_ms)
-        columns = _features(sheet)
-        names, matrix = list(columns), np.stack(list(columns.values()), axis=1)
-        predicted = _cross_validated(matrix, measured)
+        measured = enough(checked(sheet, measured_ms))
+        columns = features(sheet)
+        work = matrix(columns)
+        predicted = cross_validated(
+            measured, lambda seen, unseen: work[unseen] @ prices(work[seen], measured[seen])
+        )
+        found = prices(work, measured)
+        weight = ease(relative(work, measured))
+        noise = float(np.sqrt(np.mean(((measured / predicted - 1) * weight) ** 2)))
         return FittedLatency(
-            dict(zip(names, _solved(matrix, measured).tolist(), strict=True)),
-            margin_over(predicted, measured),
+            dict(zip(columns, found.tolist(), strict=True)),
+            margin_over(predicted, measured, weight=weight),
             judged(predicted, measured),
+            noise,
+            noise**2 * dispersion(work, measured),
         )
 
     def predict(self, sheet: OperatorSheet) -> Array:
@@ -59,14 +67,33 @@ class FittedLatency(LatencyModel):
 
         Raises ValueError when the sheet has arithmetic of a kind that was never measured.
         """
-        columns = _features(sheet)
-        unknown = [name for name in columns if name not in self.coefficients]
-        if unknown:
-            raise ValueError(f"the latency model was fitted without {', '.join(unknown)}; refit it")
+        columns = features(sheet)
+        self._check(columns)
         total = np.zeros(sheet.candidates)
         for name, column in columns.items():
             total += self.coefficients[name] * column
         return total
+
+    def predict_with_doubt(self, sheet: OperatorSheet) -> tuple[Array, Array]:
+        """Milliseconds and their standard deviations, each (candidates,).
+
+        The deviation is of a new measurement: noise, and what the coefficients are uncertain by
+        (Bishop 2006, equation 3.59), so it grows with the distance from what was measured. Raises
+        ValueError as `predict` does.
+        """
+        columns = features(sheet)
+        self._check(columns)
+        work, known = matrix(columns), list(self.coefficients)
+        places = [known.index(name) for name in columns]
+        predicted = work @ np.array([self.coefficients[name] for name in columns])
+        covariance = self.covariance[np.ix_(places, places)]
+        spread = ((work @ covariance) * work).sum(axis=1)
+        return predicted, np.sqrt((self.noise * predicted) ** 2 + np.maximum(spread, 0.0))
+
+    def _check(self, columns: Mapping[str, Any]) -> None:
+        unknown = [name for name in columns if name not in self.coefficients]
+        if unknown:
+            raise ValueError(f"the latency model was fitted without {', '.join(unknown)}; refit it")
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -74,61 +101,26 @@ class FittedLatency(LatencyModel):
             "coefficients": dict(self.coefficients),
             "margin": self.margin,
             "report": asdict(self.report),
+            "noise": self.noise,
+            "covariance": self.covariance.tolist(),
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> FittedLatency:
-        """Raises KeyError or TypeError on foreign content."""
-        return FittedLatency(
-            dict(raw["coefficients"]), float(raw["margin"]), FitReport(**raw["report"])
-        )
+        """Raises KeyError, TypeError or ValueError on foreign content."""
+        coefficients = {name: float(ms) for name, ms in dict(raw["coefficients"]).items()}
+        covariance = np.array(raw["covariance"], np.float64)
+        if covariance.shape != (len(coefficients),) * 2:
+            raise ValueError(f"covariance: expected {len(coefficients)} rows and columns")
+        margin, report = float(raw["margin"]), FitReport(**raw["report"])
+        return FittedLatency(coefficients, margin, report, float(raw["noise"]), covariance)
 
 
-def _checked(sheet: OperatorSheet, measured_ms: Array) -> Array:
-    measured = np.asarray(measured_ms, np.float64)
-    if measured.shape != (sheet.candidates,) or not (np.isfinite(measured) & (measured > 0)).all():
-        raise ValueError(
-            f"expected {sheet.candidates} positive latencies, came shape {measured.shape}, "
-            f"lowest {measured.min(initial=np.inf)}"
-        )
+def enough(measured: Array) -> Array:
+    """The same latencies. Raises `UserError` where they are too few to fit and check a model."""
     if len(measured) < LEAST_MEASURED:
         raise UserError(
             f"a latency model needs at least {LEAST_MEASURED} measured candidates, there are "
             f"{len(measured)}; raise target.profile"
         )
     return measured
-
-
-def _features(sheet: OperatorSheet) -> dict[str, Cells]:
-    """Constant, operators, and multiply-accumulates by kind; each (candidates,)."""
-    features = {"constant": np.ones(sheet.candidates), "operators": operators(sheet)}
-    for row in sheet.rows:
-        count = row["active"] * row["probability"] * KINDS[row.kind].macs(row)
-        if np.any(count):
-            name = f"macs {row.kind}"
-            features[name] = features.get(name, np.zeros(sheet.candidates)) + count
-    return features
-
-
-def _solved(matrix: Array, measured: Array) -> Array:
-    """Coefficients >= 0 of the features, (features,)."""
-    from scipy.optimize import nnls
-
-    scale = np.maximum(matrix.max(axis=0), np.finfo(np.float64).tiny)
-    relative = matrix / scale / measured[:, None]
-    ridge = np.sqrt(_RIDGE * len(measured)) * np.eye(matrix.shape[1])
-    wanted = np.concatenate([np.ones(len(measured)), np.zeros(matrix.shape[1])])
-    solution, _ = nnls(np.vstack([relative, ridge]), wanted)
-    coefficients: Array = solution / scale
-    return coefficients
-
-
-def _cross_validated(matrix: Array, measured: Array) -> Array:
-    """Each latency predicted without its own fold; folds take every tenth in order of size."""
-    fold = np.empty(len(measured), np.int64)
-    fold[np.argsort(measured, kind="stable")] = np.arange(len(measured)) % _FOLDS
-    predicted = np.empty(len(measured))
-    for held_out in np.unique(fold):
-        inside, outside = fold != held_out, fold == held_out
-        predicted[outside] = matrix[outside] @ _solved(matrix[inside], measured[inside])
-    return np.maximum(predicted, np.finfo(np.float64).tiny)

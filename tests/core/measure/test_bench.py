@@ -64,6 +64,13 @@ class _Ruler(Target):
         times = [self.slowness * int(path.read_text()) for path in paths]
         return [Latency(ms, 2 * ms, repeats, "2026-01-02", ms, ms, ms) for ms in times]
 
+    def measure_afresh(
+        self, paths: Sequence[Path], *, repeats: int, warmup: int, processes: int
+    ) -> list[list[Latency]]:
+        return [
+            self.measure(paths, EXAMPLE, repeats=repeats, warmup=warmup) for _ in range(processes)
+        ]
+
     def run(self, path: Path, inputs: Tensor) -> NDArray[np.float32]:
         raise NotImplementedError
 
@@ -115,7 +122,15 @@ def test_finished_artefacts_are_timed_beside_the_anchors_and_left_in_place(tmp_p
     device_file = DeviceFile.open(tmp_path / "d.json", target.identity())
     found = [
         measured_artefacts(
-            {"best": finished}, _build, target, EXAMPLE, device_file, 7, family="linear"
+            {"best": finished},
+            _build,
+            target,
+            EXAMPLE,
+            device_file,
+            7,
+            family="linear",
+            anchors=tmp_path,
+            processes=1,
         )
         for _ in range(2)
     ]

@@ -45,7 +45,7 @@ def test_no_temporary_files_are_left_behind(tmp_path: Path) -> None:
     assert again.anchors("another") == []
 
 
-def test_another_identity_is_refused_naming_what_differs(tmp_path: Path) -> None:
+def test_other_settings_are_refused_naming_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     DeviceFile.open(path, IDENTITY)
     before = path.read_bytes()
@@ -66,9 +66,14 @@ def test_another_identity_is_refused_naming_what_differs(tmp_path: Path) -> None
         "{",
         "[]",
         '{"format": 2}',
-        '{"format": 1, "identity": {}, "anchors": {}}',
-        '{"format": 1, "identity": {}, "anchors": {"f": {"width": 8}}, "latencies": {}}',
-        '{"format": 1, "identity": [], "anchors": {}, "latencies": {}}',
+        '{"format": "2"}',
+        '{"format": 2, "identity": {}, "anchors": {}}',
+        '{"format": 2, "identity": {}, "anchors": {"f": {"width": 8}}, "latencies": {}}',
+        '{"format": 2, "identity": [], "anchors": {}, "latencies": {}}',
+        '{"format": 2, "identity": {}, "anchors": {}, "latencies": {}, "blocks": {"k": {}}}',
+        '{"format": 2, "identity": {}, "anchors": {}, "latencies": {}, "structures": {"f": []}}',
+        '{"format": 2, "identity": {}, "anchors": {}, "latencies": {}, "reference": {"ms": "x"}}',
+        '{"format": 2, "identity": {}, "anchors": {}, "latencies": {}, "energy": 3}',
     ],
 )
 def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
@@ -77,6 +82,22 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, text: str) -> 
     with pytest.raises(UserError, match=r"mine\.json: not a device file"):
         DeviceFile.open(path, IDENTITY)
     assert path.read_text() == text
+
+
+def test_an_earlier_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"format": 1, "identity": {}, "anchors": {}, "latencies": {}}')
+    with pytest.raises(UserError, match=r"mine\.json: a device file of format 1.* reads format 2"):
+        DeviceFile.open(path, IDENTITY)
+
+
+@pytest.mark.parametrize("time", ["NaN", "-1", '"fast"', "null"])
+def test_a_time_that_is_none_is_refused_by_name(tmp_path: Path, time: str) -> None:
+    path = tmp_path / "mine.json"
+    DeviceFile.open(path, IDENTITY).put("k", LATENCY, 1)
+    path.write_text(path.read_text().replace('"low_ms": 0.24', f'"low_ms": {time}'))
+    with pytest.raises(UserError, match=r"latencies\.k"):
+        DeviceFile.open(path, IDENTITY)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -93,13 +114,124 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
     del raw["latencies"]["k"]["p95_ms"]
     path.write_text(json.dumps(raw))
     with pytest.raises(UserError, match=r"latencies\.k.*p95_ms"):
-        DeviceFile.open(path, IDENTITY).get("k")
+        DeviceFile.open(path, IDENTITY)
 
 
 def test_a_path_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the device file"):
         DeviceFile.open(tmp_path / "file" / "mine.json", IDENTITY)
+
+
+def test_blocks_are_kept_by_shape_all_in_one_write(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    blocks = {"linear 4": ({"kind": "linear", "inputs": 4}, LATENCY), "add": ({}, LATENCY)}
+    DeviceFile.open(path, IDENTITY).put_blocks(blocks)
+    again = DeviceFile.open(path, IDENTITY)
+    assert again.blocks() == blocks
+    assert again.block("add") == LATENCY
+    assert again.block("linear 5") is None
+    assert len(again) == 0, "blocks are no networks"
+
+
+def test_the_reference_and_the_energy_table_are_none_until_they_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    device_file = DeviceFile.open(path, IDENTITY)
+    assert device_file.reference_ms is None
+    assert device_file.energy is None
+    device_file.set_reference(0.015)
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps({**raw, "energy": {"unit": "joules"}}))
+    again = DeviceFile.open(path, IDENTITY)
+    assert again.reference_ms == 0.015
+    assert again.energy == {"unit": "joules"}
+
+
+def test_structures_are_read_back_with_what_was_measured_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    device_file = DeviceFile.open(path, IDENTITY)
+    device_file.put("a", LATENCY, 12)
+    device_file.put_structures("family", {"a": {"width": 8}})
+    device_file.put_structures("family", {"b": {"width": 9}})
+    again = DeviceFile.open(path, IDENTITY)
+    assert again.structures("family") == [({"width": 8}, Measured(LATENCY, 12))]
+    assert again.structures("another") == []
+
+
+def test_a_second_file_gets_every_addition_and_keeps_its_own(tmp_path: Path) -> None:
+    shared = DeviceFile.open(tmp_path / "shared.json", IDENTITY)
+    shared.put_blocks({"old": ({}, LATENCY)})
+    mine = DeviceFile.open(tmp_path / "mine.json", IDENTITY)
+    mine.also_keep_in(shared.path)
+    mine.put("k", LATENCY, 1)
+    mine.put_blocks({"new": ({}, LATENCY)})
+    mine.set_anchors("family", [{"width": 8}])
+    mine.put_structures("family", {"k": {"width": 8}})
+    mine.set_reference(0.02)
+    again = DeviceFile.open(shared.path, IDENTITY)
+    assert set(again.blocks()) == {"old", "new"}
+    assert again.structures("family") == [({"width": 8}, Measured(LATENCY, 1))]
+    assert again.anchors("family") == [{"width": 8}]
+    assert again.reference_ms == 0.02
+    assert set(mine.blocks()) == {"new"}
+
+
+def test_another_devices_file_can_be_read_and_not_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.json"
+    theirs = DeviceFile.open(path, {**IDENTITY, "cpu": "Imaginary 3"})
+    theirs.put("k", LATENCY, 1)
+    before = path.read_bytes()
+    read = DeviceFile.open(path, IDENTITY)
+    assert read.foreign
+    assert not theirs.foreign
+    assert read.get("k") == Measured(LATENCY, 1)
+    assert "Imaginary 3" in read.describe()
+    for add in (
+        lambda: read.put("l", LATENCY, 1),
+        lambda: read.put_blocks({"add": ({}, LATENCY)}),
+        lambda: read.set_reference(0.01),
+    ):
+        with pytest.raises(RuntimeError, match="another device"):
+            add()
+    assert path.read_bytes() == before
+
+
+def test_what_is_measured_here_is_not_kept_in_another_devices_file(tmp_path: Path) -> None:
+    theirs = DeviceFile.open(tmp_path / "theirs.json", {**IDENTITY, "cpu": "Imaginary 3"})
+    mine = DeviceFile.open(tmp_path / "mine.json", IDENTITY)
+    with pytest.raises(UserError, match=r"theirs\.json was measured on other hardware"):
+        mine.also_keep_in(theirs.path)
+
+
+def test_a_file_read_without_an_identity_is_never_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    DeviceFile.open(path, IDENTITY).put("k", LATENCY, 1)
+    read = DeviceFile.read(path)
+    assert read.foreign
+    assert len(read) == 1
+    with pytest.raises(UserError, match=r"cannot read the device file .*none\.json"):
+        DeviceFile.read(tmp_path / "none.json")
+
+
+def test_a_file_of_blocks_serves_every_export_until_it_has_networks(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    blocks = {key: value for key, value in IDENTITY.items() if key != "input_shape"}
+    DeviceFile.open(path, blocks).put_blocks({"add": ({}, LATENCY)})
+    first = DeviceFile.open(path, IDENTITY)
+    DeviceFile.open(path, {**IDENTITY, "input_shape": (64, 13)})
+    first.put("k", LATENCY, 1)
+    assert DeviceFile.open(path, blocks).identity["input_shape"] == [32, 13]
+    with pytest.raises(UserError, match=r"input_shape: file \[32, 13\], now \[64, 13\]"):
+        DeviceFile.open(path, {**IDENTITY, "input_shape": (64, 13)})
+
+
+def test_another_devices_model_is_kept_with_where_it_came_from(tmp_path: Path) -> None:
+    theirs = DeviceFile.open(tmp_path / "theirs.json", {**IDENTITY, "cpu": "Imaginary 3"})
+    mine = DeviceFile.open(tmp_path / "mine.json", IDENTITY)
+    assert mine.adapted_from is None
+    mine.set_adapted_from(theirs, {"kind": "fitted"})
+    again = DeviceFile.open(mine.path, IDENTITY)
+    assert again.adapted_from == {"identity": theirs.identity, "model": {"kind": "fitted"}}
 
 
 def test_every_identity_has_its_own_default_path() -> None:

@@ -26,7 +26,9 @@ recipe:
   - supernet: {space: keyword-transformer-tiny, full_epochs: 2, epochs: 2, batch_size: 16}
   - distil: {epochs: 2, batch_size: 16}
 search: {maximize: accuracy, limits: {parameters: 70%}, evaluations: 6, batch: 3, finalists: 2}
-target: {runtime: onnxruntime-cpu, profile: 6, repeats: 5, device: device.json}
+target:
+  {runtime: onnxruntime-cpu, profile: 6, repeats: 5, processes: 1, patience_s: 0,
+   device: device.json}
 train: {threads: 1}
 """
 

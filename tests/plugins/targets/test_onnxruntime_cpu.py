@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -73,7 +74,8 @@ class _Apply(nn.Module):
 
 
 def _target(**params: object) -> OnnxRuntimeCpu:
-    return OnnxRuntimeCpu(OnnxRuntimeCpuParams(**params))  # type: ignore[arg-type]
+    """One that waits for nobody: these tests are not about speed."""
+    return OnnxRuntimeCpu(OnnxRuntimeCpuParams(**{"patience_s": 0.0, **params}))  # type: ignore[arg-type]
 
 
 def _example(batch: int = 1, seed: int = 1) -> Tensor:
@@ -209,7 +211,7 @@ def test_outputs_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
 def test_more_threads_than_cores_are_refused() -> None:
     with pytest.raises(UserError, match=rf"threads: expected 1 to {cores()} .*got {cores() + 1}"):
         _target(threads=cores() + 1)
-    with pytest.raises(UserError, match="got 0"):
+    with pytest.raises(UserError, match=r"onnxruntime-cpu: threads: .*got 0"):
         _target(threads=0)
 
 
@@ -258,12 +260,135 @@ def test_a_real_measurement_is_a_positive_time(tmp_path: Path) -> None:
     assert latency.repeats >= 9
 
 
+def _identity_model(path: Path, kind: int, shape: list[int | str], op: str = "Identity") -> Path:
+    """A model of one operator whose input and output bear other names than our exports'."""
+    given = onnx.helper.make_tensor_value_info("x", kind, shape)
+    answer = onnx.helper.make_tensor_value_info("y", kind, shape)
+    node = onnx.helper.make_node(op, ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [given], [answer])
+    opset = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "INT64", "BOOL", "FLOAT16", "UINT8"])
+def test_foreign_models_are_measured_whatever_their_names_and_types(
+    tmp_path: Path, kind: str
+) -> None:
+    path = _identity_model(tmp_path / "foreign.onnx", getattr(onnx.TensorProto, kind), [1, 3])
+    (latency,) = _target().measure([path], None, repeats=3, warmup=0)
+    assert latency.latency_ms > 0
+
+
+def test_a_foreign_model_runs_and_is_measured_on_given_inputs(tmp_path: Path) -> None:
+    path = _identity_model(tmp_path / "foreign.onnx", onnx.TensorProto.FLOAT, [1, 3])
+    inputs = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert np.array_equal(_target().run(path, inputs), inputs.numpy())
+    (latency,) = _target().measure([path], inputs[:1], repeats=3, warmup=0)
+    assert latency.latency_ms > 0
+
+
+def test_a_model_without_a_fixed_shape_is_refused(tmp_path: Path) -> None:
+    path = _identity_model(tmp_path / "open.onnx", onnx.TensorProto.FLOAT, ["batch", 3])
+    with pytest.raises(
+        UserError, match=r"open\.onnx: input x: expected .* fixed shape, got .*batch"
+    ):
+        _target().measure([path], None, repeats=3, warmup=0)
+
+
+def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path) -> None:
+    path = _identity_model(tmp_path / "a.onnx", onnx.TensorProto.FLOAT, [1, 3], op="Teleport")
+    with pytest.raises(UserError, match=r"cannot load .*a\.onnx .*Teleport"):
+        _target().measure([path], None, repeats=3, warmup=0)
+
+
+def test_an_input_of_another_length_than_the_artefacts_is_refused(tmp_path: Path) -> None:
+    path = _target().export(_Net(), _example(), tmp_path / "net.onnx").path
+    longer = torch.zeros(1, 9, 6)
+    with pytest.raises(UserError, match=r"takes inputs of shape \(1, 5, 6\), got \(1, 9, 6\)"):
+        _target().measure([path], longer, repeats=3, warmup=0)
+    with pytest.raises(UserError, match=r"takes inputs of shape \(5, 6\), got \(9, 6\)"):
+        _target().run(path, longer)
+
+
+def test_a_module_is_measured_at_several_input_lengths() -> None:
+    examples = [torch.zeros(1, frames, 6) for frames in (5, 400)]
+    short, long = _target().measure_lengths(_Net(), examples, repeats=9, warmup=2)
+    assert short.latency_ms < long.latency_ms
+
+
+def test_batches_of_the_users_size_are_measured(tmp_path: Path) -> None:
+    one, many = _target(), _target(batch=64)
+    paths = [
+        target.export(_Net(), _example(size), tmp_path / f"{size}.onnx").path
+        for target, size in ((one, 1), (many, 64))
+    ]
+    (single,), (batched,) = (
+        target.measure([path], None, repeats=9, warmup=2)
+        for target, path in zip((one, many), paths, strict=True)
+    )
+    assert single.latency_ms < batched.latency_ms
+
+
+def test_pinning_ends_with_the_measurement(tmp_path: Path) -> None:
+    target, before = _target(affinity="pinned"), os.sched_getaffinity(0)
+    path = target.export(_Net(), _example(), tmp_path / "net.onnx").path
+    target.measure([path], None, repeats=3, warmup=0)
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(UserError):
+        target.measure([tmp_path / "missing.onnx"], None, repeats=3, warmup=0)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_the_best_time_of_the_reference_is_learned_and_gone_by(tmp_path: Path) -> None:
+    target = _target()
+    path = target.export(_Net(), _example(), tmp_path / "net.onnx").path
+    assert target.reference_ms is None
+    target.measure([path], None, repeats=3, warmup=0)
+    assert target.reference_ms is not None
+    assert target.reference_ms > 0
+    target.reference_ms = 1e-6
+    (latency,) = target.measure([path], None, repeats=3, warmup=0)
+    assert target.reference_ms == 1e-6
+    assert latency.conditions == "throttled"
+    assert latency.low_ms < latency.latency_ms / 100
+
+
 def test_settings_that_change_a_latency_change_the_identity() -> None:
     identity = _target().identity()
     assert identity == json.loads(json.dumps(identity))
-    for changed in ({"batch": 2}, {"opset": 20}, {"exporter": "dynamo"}):
+    for changed in (
+        {"batch": 2}, {"opset": 20}, {"exporter": "dynamo"}, {"affinity": "pinned"},
+    ):  # fmt: skip
         assert _target(**changed).identity() != identity
-    assert _target(tolerance=1e-3).identity() == identity
+    assert _target(tolerance=1e-3, patience_s=3.0).identity() == identity
+
+
+def test_fresh_processes_measure_what_this_one_does(tmp_path: Path) -> None:
+    target = _target()
+    small = target.export(_Net(), _example(), tmp_path / "small.onnx").path
+    large = _identity_model(tmp_path / "large.onnx", onnx.TensorProto.FLOAT, [2000, 2000], "Exp")
+    found = target.measure_afresh([small, large], repeats=3, warmup=1, processes=2)
+    assert [len(process) for process in found] == [2, 2]
+    assert all(0 < small.latency_ms < large.latency_ms for small, large in found)
+    assert target.reference_ms is not None
+    assert target.measure_afresh([], repeats=3, warmup=1, processes=2) == [[], []]
+
+
+def test_a_failure_in_a_fresh_process_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"in a fresh process failed: cannot load .*missing\.onnx"):
+        _target().measure_afresh([tmp_path / "missing.onnx"], repeats=3, warmup=0, processes=1)
+
+
+def test_peak_memory_grows_with_what_a_model_holds(tmp_path: Path) -> None:
+    small, large = (
+        _identity_model(tmp_path / f"{side}.onnx", onnx.TensorProto.FLOAT, [side, side], "Exp")
+        for side in (4, 2000)
+    )
+    low, high = _target().peak_memory([small, large])
+    # Input and output of 16 MB each.
+    assert 32e6 < high - low < 60e6
 
 
 def test_describing_the_target_imports_neither_torch_nor_onnxruntime() -> None:
@@ -273,4 +398,4 @@ def test_describing_the_target_imports_neither_torch_nor_onnxruntime() -> None:
         "sorted({'torch', 'onnx', 'onnxruntime', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['onnxruntime-cpu'] []"
+    assert done.stdout.strip() == "['onnxruntime-cpu', 'torch-cpu', 'torch-cuda'] []"

@@ -1,0 +1,1 @@
+"""The latency models, measured, fitted and judged side by side."""

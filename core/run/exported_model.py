@@ -1,0 +1,207 @@
+"""A finished run's exported model held against the run's limits once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+
+from stillhouse.core.cost.limits import Limit
+from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core.measure import DeviceFile, Latency, structure_key
+from stillhouse.core.measure.afresh import afresh
+from stillhouse.core.run.certifying import broken
+from stillhouse.core.run.finalists import undecided
+from stillhouse.core.run.opened import Opened
+from stillhouse.core.run.predictor import LATENCY
+from stillhouse.core.run.profiled import run_identity
+from stillhouse.core.run.saving import sha256
+
+Verdict = Literal["met", "broken", "cannot decide", "not measured"]
+
+MODEL: Final = "model"
+"""Beside a bundle's network: the folder of the run that it is from."""
+_SIZES: Final = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One limit of one model, then and now; `low` to `high` is a latency's interval now."""
+
+    cost: str
+    relation: str
+    bound: float
+    then: float | None
+    now: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Recertified:
+    """One model measured again. `changed` names what is not as it was, in sentences."""
+
+    model: str
+    latency: Latency
+    checks: Sequence[Check]
+    changed: Sequence[str]
+    date: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether every limit is met."""
+        return all(check.verdict == "met" for check in self.checks)
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedModel:
+    """One exported model of the run, with what was certified of it."""
+
+    name: str
+    artefact: Path
+    shape: Mapping[str, Any]
+    """What is measured, as bundles list networks."""
+    then: Mapping[str, float]
+    machine: Mapping[str, Any]
+    sha256: str | None
+    summary: Mapping[str, Any]
+
+    @staticmethod
+    def of(opened: Opened, place: Path, summary: Mapping[str, Any]) -> ExportedModel:
+        record = read_json(place / "model.json")
+        certificate = {**summary["certificate"], **record["certificate"]}
+        artefact = place / f"model{opened.target.suffix}"
+        if not artefact.is_file():
+            raise RunDirectoryError(f"{artefact}: expected the model here, found no file")
+        name = str(place.relative_to(opened.directory.folder))
+        described = {key: record[key] for key in ("family", "structure", "rebuilds")}
+        recorded = certificate["sha256"] if name == "best" else None
+        shape = {**described, MODEL: name}
+        then, machine = certificate["measured"], certificate["machine"]
+        return ExportedModel(name, artefact, shape, then, machine, recorded, summary)
+
+    @property
+    def key(self) -> str:
+        return structure_key(self.shape["family"], self.shape)
+
+    @property
+    def limits(self) -> list[Limit]:
+        lines = self.summary["limits"]
+        return [Limit(line["cost"], line["relation"], line["bound"]) for line in lines]
+
+    def timed(self, opened: Opened) -> tuple[Latency, Sequence[str]]:
+        """The latency here and now, and what of the machine is not as it was."""
+        anchors, differing = known_anchors(opened, self.machine)
+        settings, limits = opened.plan.run.target, self.limits
+        found = afresh(
+            opened.target,
+            [self.artefact],
+            anchors,
+            settings.repeats,
+            settings.processes,
+            lambda one: undecided(limits, one),
+        )
+        return found[0], differing
+
+    def judged(
+        self, opened: Opened, latency: Latency, differing: Sequence[str], date: str
+    ) -> Recertified:
+        """Every limit held against what is known now."""
+        known = {**self.then, **_measured(opened, self.artefact, latency, self.limits)}
+        changed = [*differing, *self._altered()]
+        checks = [_check(limit, self.then, known, latency) for limit in self.limits]
+        return Recertified(self.name, latency, checks, changed, date)
+
+    def _altered(self) -> Iterator[str]:
+        if self.sha256 and sha256(self.artefact) != self.sha256:
+            yield f"{self.artefact.name} is not the file that was certified: its hash differs"
+        for package, then in self.summary["versions"].items():
+            now = version(package)
+            if now != then:
+                yield f"{package}: {then} then, {now} now"
+
+
+def moved(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two machines, in words."""
+    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    return [f"{name}: {then.get(name)!r} then, {now.get(name)!r} now" for name in names]
+
+
+def known_anchors(
+    opened: Opened, machine: Mapping[str, Any] | None = None
+) -> tuple[dict[Path, float], Sequence[str]]:
+    """The run's anchors with their known ms, if this is its machine; else what differs.
+
+    `machine` is the identity the run was certified on; without it, this one.
+    """
+    identity = json.loads(json.dumps(run_identity(opened)))
+    differing = moved(identity if machine is None else machine, identity)
+    if differing:
+        return {}, differing
+    device = DeviceFile.open(opened.directory.device, identity)
+    return dict(_artefacts(opened, device)), ()
+
+
+def _artefacts(opened: Opened, device: DeviceFile) -> Iterator[tuple[Path, float]]:
+    for path in sorted(opened.directory.anchors.glob(f"anchor-*{opened.target.suffix}")):
+        known = device.get(path.stem.removeprefix("anchor-"))
+        if known is None:
+            raise RunDirectoryError(
+                f"{path}: {device.path} knows no such anchor; delete {path.parent} to have the "
+                "model timed without anchors"
+            )
+        yield path, known.latency.latency_ms
+
+
+def _measured(
+    opened: Opened, artefact: Path, latency: Latency, limits: Sequence[Limit]
+) -> dict[str, float]:
+    size = artefact.stat().st_size
+    costs = {LATENCY: latency.latency_ms, **{n: size / unit for n, unit in _SIZES.items()}}
+    metrics = {metric.name for metric in opened.task.metrics}
+    if not any(limit.cost in metrics for limit in limits):
+        return costs
+    split = opened.task.data.validation
+    outputs = torch.from_numpy(opened.target.run(artefact, split.inputs))
+    return {**costs, **opened.task.score(outputs, split.targets)}
+
+
+def _check(
+    limit: Limit, then: Mapping[str, float], known: Mapping[str, float], latency: Latency
+) -> Check:
+    timed = limit.cost == LATENCY
+    return Check(
+        limit.cost,
+        limit.relation,
+        limit.bound,
+        then.get(limit.cost),
+        known.get(limit.cost),
+        latency.low_ms if timed else None,
+        latency.high_ms if timed else None,
+        _verdict(limit, known, latency),
+    )
+
+
+def _verdict(limit: Limit, known: Mapping[str, float], latency: Latency) -> Verdict:
+    if limit.cost not in known:
+        return "not measured"
+    if broken([limit], known, latency) is None:
+        return "met"
+    within = limit.excess(np.array([known[limit.cost]]))[0] == 0
+    return "cannot decide" if within or undecided([limit], latency) else "broken"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a run; RunDirectoryError when it cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path}: cannot be read ({error})") from None
+    return found

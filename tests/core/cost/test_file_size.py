@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from stillhouse.core.cost.file_size import SizeModel
+from stillhouse.core.cost.sheet import Operator, OperatorSheet
+from stillhouse.core.cost.terms import weight_bytes
+
+
+def _sheet(candidates: int, seed: int = 0) -> OperatorSheet:
+    """Up to three layers, of which the candidates run some, each a matmul and a norm."""
+    rng = np.random.default_rng(seed)
+    width = rng.integers(8, 64, candidates).astype(float)
+    depth = rng.integers(1, 4, candidates)
+    rows = []
+    for layer in range(3):
+        base = {"active": (depth > layer).astype(float), "positions": 20}
+        rows += [
+            Operator("up", "linear", "ff", {**base, "inputs": width, "outputs": 32, "bias": 1}),
+            Operator("norm", "norm", "norm", {**base, "outputs": width, "bias": 1}),
+        ]
+    return OperatorSheet(candidates, tuple(rows))
+
+
+def test_a_files_overhead_is_recovered_exactly_and_its_weights_are_not_fitted() -> None:
+    sheet, unseen = _sheet(20), _sheet(20, seed=1)
+
+    def size(s: OperatorSheet) -> np.ndarray:
+        return weight_bytes(s) + 300.0 + 90.0 * s.column("active").sum(axis=0)
+
+    model = SizeModel.fit(sheet, size(sheet))
+    assert model.predict(unseen) == pytest.approx(size(unseen), abs=1e-3)
+    assert model.residual_bytes < 1e-3
+    again = SizeModel.from_json(json.loads(json.dumps(model.to_json())))
+    assert np.array_equal(again.predict(unseen), model.predict(unseen))
