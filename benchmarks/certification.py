@@ -162,7 +162,7 @@ def main() -> None:
     made = parser(__doc__ or "", "0-4", "certification.json")
     made.add_argument("--searches", type=int, default=20, help="searches for each seed")
     made.add_argument("--space", default="keyword-transformer-small")
-    made.add_argument("--evaluations", type=int, default=100)
+    made.add_argument("--evaluations", type=int, default=80)
     made.add_argument("--processes", type=int, default=3)
     made.add_argument("--predictor", default="auto")
     given = arguments(made)

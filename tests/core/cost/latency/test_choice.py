@@ -7,8 +7,9 @@ import pytest
 
 from stillhouse.core.cost.latency import FittedLatency, LatencyModel, chosen
 from stillhouse.core.cost.latency.roofline import Roofline
-from stillhouse.core.cost.latency.shapes import SESSION, Shape, cells_of, shapes_of, work
+from stillhouse.core.cost.latency.shapes import SESSION, Shape, cells_of, shapes_of
 from stillhouse.core.cost.latency.table import BlockTable
+from stillhouse.core.cost.latency.work import work
 from stillhouse.core.cost.sheet import Operator, OperatorSheet
 from stillhouse.core.errors import UserError
 
