@@ -25,6 +25,7 @@ from stillhouse.core.config.runfile import parse
 from stillhouse.core.errors import LimitError, StillhouseError
 from stillhouse.core.evaluate import Silent
 from stillhouse.core.measure.afresh import slowdown
+from stillhouse.core.measure.latency import NOISY, QUIET, THROTTLED
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
@@ -90,26 +91,34 @@ def one_search(
     told["seconds"] = time.perf_counter() - began
     if not stored.is_dir():
         shutil.copytree(directory.artefacts, stored)
-    told |= judged(summary, *again(plan, catalogue, directory))
+    told |= judged(summary, again(plan, catalogue, directory))
+    told["stages"] = dict(summary.stages)
     shutil.rmtree(directory.folder)
     return told
 
 
-def again(plan: Any, catalogue: Catalogue, directory: RunDirectory) -> tuple[float, float]:
-    """Milliseconds of the returned model in one more fresh process: beside anchors, and plain."""
+def again(plan: Any, catalogue: Catalogue, directory: RunDirectory) -> list[Mapping[str, Any]]:
+    """Times of the returned model in one more fresh process: beside anchors, and plain.
+
+    Where a process calls its own measurement disturbed, the next one is asked, up to five.
+    """
     opened = open_run(plan, catalogue, directory, Silent())
     anchors, _ = known_anchors(opened)
-    repeats = plan.run.target.repeats
+    repeats, found = plan.run.target.repeats, list[Mapping[str, Any]]()
     paths = [directory.best / "model.onnx", *anchors]
-    run = opened.target.measure_afresh(paths, repeats=repeats, warmup=10, processes=1)[0]
-    ratio = slowdown(run[1:], list(anchors.values()))
-    return run[0].latency_ms / ratio, run[0].latency_ms
+    while len(found) < 5 and (not found or found[-1]["conditions"] != QUIET):
+        run = opened.target.measure_afresh(paths, repeats=repeats, warmup=10, processes=1)[0]
+        ratio, plain_ms = slowdown(run[1:], list(anchors.values())), run[0].latency_ms
+        conditions = max((one.conditions for one in run), key=(QUIET, NOISY, THROTTLED).index)
+        times = {"latency_ms": plain_ms / ratio, "plain_ms": plain_ms, "slowdown": ratio}
+        found.append({**times, "conditions": conditions})
+    return found
 
 
-def judged(summary: RunSummary, latency_ms: float, plain_ms: float) -> dict[str, Any]:
+def judged(summary: RunSummary, times: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Whether each limit is met, and the least room left under one, in percent of it."""
-    found = summary.certificate.measured
-    now = {**found, "latency_ms": latency_ms}
+    found, last = summary.certificate.measured, times[-1]
+    now = {**found, "latency_ms": last["latency_ms"]}
     room = {line.cost: 100 * (1 - now[line.cost] / line.bound) for line in summary.limits}
     dropped = [d for d in summary.certificate.dropped if "bound" in d]
     return {
@@ -117,8 +126,9 @@ def judged(summary: RunSummary, latency_ms: float, plain_ms: float) -> dict[str,
         "slack_percent": min(room.values()),
         "room_percent": room,
         "certified_ms": [found["low_ms"], found["latency_ms"], found["high_ms"]],
-        "again_ms": latency_ms,
-        "again_plain_ms": plain_ms,
+        "again_ms": last["latency_ms"],
+        "again": list(times),
+        "certified_in": summary.certificate.conditions,
         "finalists_dropped": len(dropped),
         "predictor": dict(summary.predictor),
     }
@@ -139,6 +149,7 @@ def figures(searches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     misses = [one["certified_ms"][1] for one in done]
     drift = [100 * abs(one["again_ms"] / ms - 1) for one, ms in zip(done, misses, strict=True)]
     return {
+        "disturbed": float(np.sum([one["again"][-1]["conditions"] != QUIET for one in done])),
         "met": 100 * float(np.mean([one["met"] for one in done])),
         "slack": float(np.median([one["slack_percent"] for one in done])),
         "drift": float(np.median(drift)),
@@ -150,6 +161,7 @@ def figures(searches: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 ROWS = {
     "met": "meet every limit when measured again, %",
+    "disturbed": "measured again by a disturbed process only",
     "slack": "median slack under the tightest limit, %",
     "drift": "median difference from the certified latency, %",
     "dropped": "finalists dropped by measuring",
@@ -172,7 +184,10 @@ def main() -> None:
             per_seed[seed] = []
             for told in one_seed(seed, given, catalogue):
                 per_seed[seed].append(told)
-                print(seed, json.dumps({k: v for k, v in told.items() if k != "predictor"}))
+                print(
+                    seed,
+                    json.dumps({k: v for k, v in told.items() if k not in ("predictor", "again")}),
+                )
     except StillhouseError as error:
         raise SystemExit(f"{made.prog}: {error}") from None
     tables = {seed: figures(searches) for seed, searches in per_seed.items()}

@@ -23,9 +23,9 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import ModelFamily
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import DeviceFile, Target, machine, measured
+from stillhouse.core.measure.blocks import wanted_shapes
 from stillhouse.core.measure.profile import profile, shapes_of_interest
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.run.profiled import RunProfile, run_shapes
 from stillhouse.core.space import Codes, Space, load_space
 
 Array = NDArray[np.float64]
@@ -147,8 +147,7 @@ class Measurements:
             clock.lap("subnet", len(every))
             general = bench.blocks(shapes_of_interest(), device, given)
             clock.lap("general")
-            wanted = RunProfile(bench.family.name, {}, bench.sheet(codes["many"]))
-            blocks = bench.blocks(run_shapes(wanted), device, given)
+            blocks = bench.blocks(wanted_shapes(bench.sheet(codes["many"])), device, given)
             clock.lap("table")
             if bench.other is not None:
                 there = DeviceFile.open(Path(folder) / "other.json", bench.other.identity())

@@ -13,9 +13,9 @@ from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, ExportError
 from stillhouse.core.run.certifying import broken
 from stillhouse.core.run.costing import Costing, measured_costs
-from stillhouse.core.run.finalists import export, measure_artefacts
 from stillhouse.core.run.goals import Goals, known_of, ranked
 from stillhouse.core.run.ledger import Entry
+from stillhouse.core.run.measuring import export, measure_artefacts
 from stillhouse.core.run.opened import Opened
 
 Answer = Mapping[str, Any]

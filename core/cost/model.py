@@ -18,6 +18,8 @@ from stillhouse.core.cost.latency import LatencyModel
 from stillhouse.core.cost.limits import Limit, violation
 from stillhouse.core.cost.names import COST_NAMES, SIZES, lengths_in
 from stillhouse.core.cost.places import DEVICE, Link, placed
+from stillhouse.core.cost.resident import NAME as RESIDENT
+from stillhouse.core.cost.resident import ResidentModel
 from stillhouse.core.cost.running import Parts, Pricing, at_length, running_costs
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.table import CostTable, Formula
@@ -64,6 +66,7 @@ class RecipeCosts(Costs):
         sheet_at: Callable[[Codes, int], OperatorSheet] | None = None,
         lengths: Lengths | None = None,
         names: Sequence[str] = (),
+        resident: ResidentModel | None = None,
     ) -> None:
         """`measured` holds codes (n, width) and their latencies (n,): these are not predicted.
 
@@ -74,16 +77,14 @@ class RecipeCosts(Costs):
 
         Raises `UserError` for a length without `sheet_at`.
         """
-        self._sheet_of, self._size = sheet_of, size
+        self._sheet_of, self._size, self._resident = sheet_of, size, resident
         self._sheet_at, self._lengths = sheet_at, lengths
         self._pricing = Pricing(
             latency=latency, server_latency=server_latency, link=link, energy=energy
         )
         self._measured = _Measured(*measured) if measured else None
         self.apart = measured[0] if measured else None
-        self.limits = tuple(
-            replace(limit, margin=self._pricing.margin(limit.cost)) for limit in limits
-        )
+        self.limits = tuple(replace(limit, margin=self._margin(limit.cost)) for limit in limits)
         self.limited = tuple(dict.fromkeys(limit.cost for limit in self.limits))
         self._listed = (*_LISTED, "latency_ms", *self.limited, *names)
         self._at = lengths_in(self._listed)
@@ -93,6 +94,11 @@ class RecipeCosts(Costs):
                 f"nothing tells what this recipe costs for inputs of length {wanted[0]}: expected "
                 "costs without @LENGTH"
             )
+
+    def _margin(self, cost: str) -> float:
+        if cost == RESIDENT and self._resident:
+            return self._resident.margin
+        return self._pricing.margin(cost)
 
     def table(self, codes: Codes) -> CostTable:
         return self._priced(codes)[0]
@@ -111,6 +117,8 @@ class RecipeCosts(Costs):
         sheet = self._sheet_of(codes)
         running = running_costs(self._parts(codes, sheet), self._pricing)
         formulas = _stored(sheet, self._size) | running
+        if resident := self._resident:
+            formulas[RESIDENT] = lambda: resident.predict(sheet) / 1e3
         if self._sheet_at is not None:
             for length in self._at:
                 sheet_at = partial(self._sheet_at, codes, length)

@@ -1,9 +1,11 @@
 """What costs are called: in limits, as objectives, in cost tables.
 
-A name carries its unit; energy without one is relative, see `core.cost.energy`. `_p95` is the
-95th percentile over samples, where a plain name is the mean: they differ only for a model that
-runs differently from sample to sample. `NAME@LENGTH` is a cost for inputs of one length, such as
-`latency_ms@98`: positions along the input's first axis.
+A name carries its unit; energy without one is relative, see `core.cost.energy`. `memory_kb` is
+counted, the most activations alive at once; `resident_kb` is measured, what loading and running the
+artefact adds to a process at its peak. `_p95` is the 95th percentile over samples, where a plain
+name is the mean: they differ only for a model that runs differently from sample to sample.
+`NAME@LENGTH` is a cost for inputs of one length, such as `latency_ms@98`: positions along the
+input's first axis.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ COST_NAMES: Final = (
     "macs",
     *SIZES,
     "memory_kb",
+    "resident_kb",
     "latency_ms",
     "device_ms",
     "network_ms",
@@ -42,7 +45,9 @@ STORED: Final = ("parameters", *SIZES)
 """Costs of what is stored, once for inputs of any length."""
 
 LENGTH_PATTERN: Final = r"@[1-9][0-9]{0,5}"
-PER_LENGTH: Final = tuple(name for name in COST_NAMES if name not in STORED)
+PER_LENGTH: Final = tuple(
+    name for name in COST_NAMES if name not in STORED and name != "resident_kb"
+)
 """Costs that may be followed by `@LENGTH`."""
 
 _AT_LENGTH: Final = re.compile(rf"({'|'.join(PER_LENGTH)}){LENGTH_PATTERN}")

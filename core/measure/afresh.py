@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +23,18 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_LEVEL: Final = 0.99
+_LEVEL: Final = 0.975
 _MOST_TIMES: Final = 3
 _WARMUP: Final = 10
 _CONDITIONS: Final = (QUIET, NOISY, THROTTLED)
+
+
+@dataclass(frozen=True, eq=False)
+class Afresh:
+    """Latencies in terms of the anchors, and how many times slower those are than known."""
+
+    latencies: list[Latency]
+    slowdown: float
 
 
 def afresh(
@@ -35,22 +44,25 @@ def afresh(
     repeats: int,
     processes: int,
     undecided: Callable[[Latency], bool],
-) -> list[Latency]:
+) -> Afresh:
     """Latency of each artefact in fresh processes, in terms of the anchors' known milliseconds.
 
     Each process times all artefacts and anchors; its times are divided by how many times slower
-    its anchors were than known (median). As long as an artefact is `undecided`, more processes
-    follow, up to three times as many. Without anchors the times are what they are.
+    its anchors were than known (median). As long as an artefact is `undecided`, or was disturbed,
+    more processes follow, up to three times as many. Without anchors the times are what they are.
     """
     runs: list[list[Latency]] = []
     found: list[Latency] = []
-    while len(runs) < _MOST_TIMES * processes and (not runs or any(map(undecided, found))):
+    known_ms = list(anchors.values())
+    while len(runs) < _MOST_TIMES * processes and (
+        not runs or any(undecided(one) or one.conditions != QUIET for one in found)
+    ):
         runs += target.measure_afresh(
             [*paths, *anchors], repeats=repeats, warmup=_WARMUP, processes=processes
         )
-        slowdowns = [slowdown(run[len(paths) :], list(anchors.values())) for run in runs]
-        found = combined(runs, slowdowns)[: len(paths)]
-    return found
+        found = combined(runs, known_ms)[: len(paths)]
+    slow = [slowdown(run[len(paths) :], known_ms) for run in runs]
+    return Afresh(found, float(np.median(slow)))
 
 
 def slowdown(now: Sequence[Latency], known_ms: Sequence[float]) -> float:
@@ -59,25 +71,45 @@ def slowdown(now: Sequence[Latency], known_ms: Sequence[float]) -> float:
     return statistics.median(ratios) if ratios else 1.0
 
 
-def combined(runs: Sequence[Sequence[Latency]], slowdowns: Sequence[float]) -> list[Latency]:
+def combined(runs: Sequence[Sequence[Latency]], known_ms: Sequence[float] = ()) -> list[Latency]:
     """One latency for each artefact of `runs` (processes x artefacts).
 
-    `slowdowns` (processes,) says by what the times of each process are divided. The latency is the
-    geometric mean over processes. A new process lies above `low_ms` in 99 of 100 cases, and below
-    `high_ms` in 99 of 100: a prediction interval of normal logarithms (Hahn & Meeker 1991, section
-    4.7), its deviation pooled over all artefacts, and never narrower than what was seen.
+    The last artefacts are anchors, one for each of `known_ms`: the times of a process are divided
+    by how many times slower its anchors were. The latency is the geometric mean over processes. A
+    new process lies between `low_ms` and `high_ms` in 95 of 100 cases: a prediction interval of
+    normal logarithms (Hahn & Meeker 1991, section 4.7), its deviation pooled over all artefacts,
+    and never narrower than what was seen. Of an artefact that most processes were disturbed in,
+    the interval reaches as far as theirs.
     """
+    ratios = _ratios(runs, known_ms)
     if len(runs) == 1:
-        return [_divided(latency, slowdowns[0]) for latency in runs[0]]
-    logs = np.log([[latency.latency_ms for latency in run] for run in runs])
-    logs -= np.log(slowdowns)[:, None]
+        return [
+            divided(latency, float(ratio))
+            for latency, ratio in zip(runs[0], ratios[0], strict=True)
+        ]
+    logs = np.log([[latency.latency_ms for latency in run] for run in runs]) - np.log(ratios)
     mean, half = logs.mean(axis=0), _half_width(logs)
     low = np.exp(np.minimum(mean - half, logs.min(axis=0)))
     high = np.exp(np.maximum(mean + half, logs.max(axis=0)))
     return [
-        _one([run[i] for run in runs], slowdowns, float(np.exp(mean[i])), (low[i], high[i]))
+        _one([run[i] for run in runs], ratios[:, i], float(np.exp(mean[i])), (low[i], high[i]))
         for i in range(len(mean))
     ]
+
+
+def _ratios(runs: Sequence[Sequence[Latency]], known_ms: Sequence[float]) -> Array:
+    """By what each time is divided, (processes, artefacts).
+
+    An anchor's own time is left out of what it is divided by: it would hide its own spread.
+    """
+    others = len(runs[0]) - len(known_ms)
+    out = np.empty((len(runs), len(runs[0])))
+    for row, run in zip(out, runs, strict=True):
+        row[:others] = slowdown(run[others:], known_ms)
+        for i in range(len(known_ms)):
+            now = [latency for j, latency in enumerate(run[others:]) if j != i]
+            row[others + i] = slowdown(now, [ms for j, ms in enumerate(known_ms) if j != i])
+    return out
 
 
 def _half_width(logs: Array) -> float:
@@ -91,24 +123,30 @@ def _half_width(logs: Array) -> float:
 
 def _one(
     seen: Sequence[Latency],
-    slowdowns: Sequence[float],
+    ratios: Array,
     latency_ms: float,
     interval: tuple[float, float],
 ) -> Latency:
-    every = [_divided(latency, ratio) for latency, ratio in zip(seen, slowdowns, strict=True)]
+    every = [divided(one, float(ratio)) for one, ratio in zip(seen, ratios, strict=True)]
+    low, high = interval
+    conditions = sorted((one.conditions for one in every), key=_CONDITIONS.index)[len(every) // 2]
+    if conditions != QUIET:
+        low = min(low, float(np.median([one.low_ms for one in every])))
+        high = max(high, float(np.median([one.high_ms for one in every])))
     return Latency(
         latency_ms,
         float(np.median([one.p95_ms for one in every])),
         sum(one.repeats for one in every),
         every[-1].date,
         float(np.median([one.median_ms for one in every])),
-        float(interval[0]),
-        float(interval[1]),
-        max((one.conditions for one in every), key=_CONDITIONS.index),
+        float(low),
+        float(high),
+        conditions,
     )
 
 
-def _divided(latency: Latency, ratio: float) -> Latency:
+def divided(latency: Latency, ratio: float) -> Latency:
+    """All times of a latency divided by a ratio."""
     return Latency(
         latency.latency_ms / ratio,
         latency.p95_ms / ratio,

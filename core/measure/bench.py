@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.context import Progress
 from stillhouse.core.evaluate.state import Structure
-from stillhouse.core.measure.afresh import afresh, combined, slowdown
+from stillhouse.core.measure.afresh import afresh, divided, slowdown
 from stillhouse.core.measure.device import DeviceFile, Measured
 from stillhouse.core.measure.latency import Latency
 from stillhouse.core.measure.target import Exported, Target
@@ -24,6 +24,8 @@ Build = Callable[[Structure, torch.Generator], nn.Module]
 
 _GROUP_BYTES: Final = 256_000_000
 """Artefacts timed together are all in memory at once."""
+_GROUP: Final = 20
+"""What is measured is kept group by group."""
 _WARMUP: Final = 10
 _ANCHORS: Final = 3
 
@@ -133,7 +135,8 @@ class _Bench:
         for key, structure in missing.items():
             group[key] = self._export(key, structure, folder)
             progress.advance(1, f"{group[key].size_bytes / 1e3:.0f} kB")
-            if sum(artefact.size_bytes for artefact in group.values()) >= _GROUP_BYTES:
+            size = sum(artefact.size_bytes for artefact in group.values())
+            if size >= _GROUP_BYTES or len(group) >= _GROUP:
                 yield group
                 group = {}
         if group:
@@ -159,7 +162,7 @@ class _Bench:
         now = latencies[len(group) :]
         ratio = slowdown(now, list(anchors.values())) if anchors else None
         for (key, artefact), latency in zip(group.items(), latencies, strict=False):
-            comparable = latency if ratio is None else combined([[latency]], [ratio])[0]
+            comparable = latency if ratio is None else divided(latency, ratio)
             self._device_file.put(key, comparable, artefact.size_bytes, ratio)
 
     def time_afresh(
@@ -178,7 +181,7 @@ class _Bench:
             self._repeats,
             processes,
             undecided,
-        )
+        ).latencies
         for (key, artefact), latency in zip(group.items(), latencies, strict=True):
             self._device_file.put(key, latency, artefact.size_bytes)
 

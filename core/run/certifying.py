@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -35,33 +35,37 @@ class Certified:
 @final
 @dataclass
 class LearntMargin:
-    """How far above its prediction a latency may turn out, learnt from finalists that missed.
+    """How far above its prediction a latency turns out, learnt from finalists once one has missed.
 
-    `share` is the largest seen, of the upper end of the interval; 0 before the first miss.
+    `share` is the mean over all finalists measured so far, of the upper end of the interval: the
+    next candidate at that distance passes one time in two. 0 before the first miss.
     """
 
     share: float = 0.0
-    passed_over: int = field(default=0, init=False)
+    passed_over: int = 0
+    """Better candidates that were left for later."""
+    _seen: list[float] = field(default_factory=list, init=False)
 
-    def learn(self, finalist: Finalist) -> None:
+    def learn(self, finalist: Finalist, *, missed: bool) -> None:
+        """Take note of a measured finalist; `missed`: it may break the limit on latency."""
         predicted = finalist.entry.costs[LATENCY]
-        self.share = max(self.share, finalist.measured.latency.high_ms / predicted - 1)
+        self._seen.append(finalist.measured.latency.high_ms / predicted - 1)
+        if missed or self.share:
+            self.share = max(0.0, sum(self._seen) / len(self._seen))
 
     def allows(self, entry: Entry, limits: Sequence[Limit]) -> bool:
         """Whether a candidate's predicted latency leaves that much room."""
         value = np.array([entry.costs[LATENCY] * (1 + self.share)])
         upper = (lim for lim in limits if (lim.cost, lim.relation) == (LATENCY, "<="))
-        allowed = all(lim.excess(value)[0] == 0 for lim in upper)
-        self.passed_over += not allowed
-        return allowed
+        return all(lim.excess(value)[0] == 0 for lim in upper)
 
     def notes(self) -> tuple[str, ...]:
         if not self.passed_over:
             return ()
         return (
-            f"{self.passed_over} candidates were passed over: a finalist was measured "
-            f"{self.share:.1%} above its predicted latency, and they were predicted nearer to the "
-            "limit than that",
+            f"{self.passed_over} candidates were passed over: finalists were measured up to "
+            f"{self.share:.1%} above their predicted latency on average, interval included, and "
+            "these were predicted nearer to the limit than that",
         )
 
 
@@ -79,7 +83,7 @@ def certify(
     `limits` are those on costs; the goals' limits on metrics hold on the validation split. A
     latency is within its limit when the whole interval is: a new process must be expected to meet
     it. A candidate that breaks a limit is dropped and the next one is tried, up to ten times as
-    many as the run asks for, apart from those that the misses so far rule out.
+    many as the run asks for; those that the misses so far speak against come last.
 
     Raises:
         LimitError: none of them meets the limits when measured; names the nearest miss.
@@ -97,16 +101,14 @@ def certify(
             found, failed = measured_group(opened, evaluator, device, group, folder, limits)
             dropped += failed
             for finalist in found:
-                limit = broken(
-                    (*limits, *goals.outcomes), finalist.known, finalist.measured.latency
-                )
+                limit = broken((*limits, *goals.outcomes), finalist.known, finalist.latencies)
+                late = limit is not None and (limit.cost, limit.relation) == (LATENCY, "<=")
+                margin.learn(finalist, missed=late)
                 if limit is None:
                     passed.append(finalist)
                     progress.advance()
                 else:
                     dropped.append(_miss(finalist, limit))
-                    if limit.cost == LATENCY and limit.relation == "<=":
-                        margin.learn(finalist)
     if not passed:
         raise none_passed(entries, dropped, goals, opened.directory.folder)
     passed.sort(key=lambda f: (*goals.standing(f.known), *_measured_standing(f), f.entry.key))
@@ -116,27 +118,29 @@ def certify(
 def _next(
     order: Sequence[Entry], margin: LearntMargin, limits: Sequence[Limit], count: int
 ) -> tuple[list[Entry], list[Entry]]:
-    """The next candidates to try that the margin allows, and those after them."""
-    group: list[Entry] = []
-    for place, entry in enumerate(order):
-        if len(group) == count:
-            return group, list(order[place:])
-        if margin.allows(entry, limits):
-            group.append(entry)
-    return group, []
+    """The next candidates to try, those that the margin allows first, and the others."""
+    allowed = [margin.allows(entry, limits) for entry in order]
+    places = sorted(range(len(order)), key=lambda place: not allowed[place])[:count]
+    margin.passed_over = sum(not ok for ok in allowed[: max(places, default=-1) + 1])
+    return [order[i] for i in places], [e for i, e in enumerate(order) if i not in places]
 
 
 def broken(
-    limits: Sequence[Limit], known: Mapping[str, float], latency: Latency | None = None
+    limits: Sequence[Limit],
+    known: Mapping[str, float],
+    latencies: Mapping[str, Latency] | None = None,
 ) -> Limit | None:
     """The first limit that measured costs or metrics are not certain to meet, or None.
 
-    With a `latency` its whole interval has to meet the limit.
+    A cost that is one of the `latencies` meets a limit when the whole interval does, and needs no
+    margin then.
     """
     for limit in limits:
+        latency = (latencies or {}).get(limit.cost)
         value = known[limit.cost]
-        if latency and limit.cost == LATENCY:
+        if latency:
             value = latency.high_ms if limit.relation == "<=" else latency.low_ms
+            limit = replace(limit, margin=0.0)
         if limit.excess(np.array([value]))[0] > 0:
             return limit
     return None

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.cost.energy_table import RELATIVE, EnergyTable
@@ -26,6 +26,8 @@ from stillhouse.core.cost.latency import from_json as latency_from_json
 from stillhouse.core.cost.limits import Limit, resolve
 from stillhouse.core.cost.model import RecipeCosts, counted
 from stillhouse.core.cost.names import is_timed
+from stillhouse.core.cost.resident import NAME as RESIDENT
+from stillhouse.core.cost.resident import ResidentModel
 from stillhouse.core.errors import LimitError, RunDirectoryError, UserError
 from stillhouse.core.evaluate.evaluator import skeleton_of
 from stillhouse.core.evaluate.skeletons import description
@@ -35,9 +37,12 @@ from stillhouse.core.run.elsewhere import models_elsewhere, teacher_elsewhere
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import fitted_models, measure
 from stillhouse.core.run.profiled import pool_of, run_identity, sheet_at, sheet_of
+from stillhouse.core.run.resident import fitted_resident, is_wanted, resident_kb
 from stillhouse.core.search.sampler import Codes
 
 MEASURED = ("latency_ms", "size_bytes", "size_kb", "size_mb")
+_LATER = (*MEASURED, RESIDENT)
+"""Costs that counting alone does not tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,7 @@ class Costing:
     def finalist_limits(self) -> tuple[Limit, ...]:
         """Limits as finalists are held to them: what is timed needs no margin, predictions do."""
         pairs = zip(self.limits, self.costs.limits, strict=True)
-        return tuple(plain if plain.cost in MEASURED else judged for plain, judged in pairs)
+        return tuple(plain if plain.cost in _LATER else judged for plain, judged in pairs)
 
     @property
     def latency(self) -> LatencyModel:
@@ -100,13 +105,18 @@ def _facts(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """What the teacher costs, and the models; measured here unless the device is another."""
+    resident = fitted_resident(opened, device, pool) if is_wanted(opened) else None
     if device.foreign:
         models = models_elsewhere(opened, device, pool)
         costs = measured_costs(teacher_elsewhere(opened, device, models, _teacher_shape(opened)))
-        return {"teacher": {**teacher, **costs}, "energy": device.energy, **models}
+        known = {**teacher, **costs}
+        return {"teacher": known, "energy": device.energy, "resident": None, **models}
+    if resident:
+        teacher = {**teacher, RESIDENT: resident_kb(opened, [_teacher_shape(opened)])[0]}
     known = {**teacher, **_measure_ends(opened, device, pool, teacher)}
     models = fitted_models(opened, device, pool, _limits(opened, known), rng)
-    return {"teacher": known, "energy": device.energy, **models}
+    memory = resident.to_json() if resident else None
+    return {"teacher": known, "energy": device.energy, "resident": memory, **models}
 
 
 def _teacher_shape(opened: Opened) -> dict[str, Any]:
@@ -121,7 +131,7 @@ def _kept(path: Path) -> dict[str, Any] | None:
         facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
         latency_from_json(facts["latency"]), SizeModel.from_json(facts["size"])
         _ = facts["teacher"], facts["pairs"], facts["measured"]["codes"], facts["why"]
-        _ = facts["energy"]
+        _ = facts["energy"], facts["resident"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(
             f"{path}: damaged ({error!r}); restore it, or search into another directory with --out"
@@ -137,7 +147,7 @@ def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> Devi
     own = opened.directory.device
     if not own.exists() and shared.exists():
         DeviceFile.open(shared, identity)
-        shutil.copyfile(shared, own)
+        write_atomically(own, shared.read_bytes())
     device = DeviceFile.open(own, identity)
     if not device.foreign:
         device.also_keep_in(shared)
@@ -170,7 +180,7 @@ def _settle_counted(
     limits = [
         resolve(w.cost, w.relation, w.value, w.relative, teacher)
         for w in opened.plan.run.search.cost_limits
-        if w.cost not in MEASURED and not is_timed(w.cost)
+        if w.cost not in _LATER and not is_timed(w.cost)
     ]
     if limits:
         known = RecipeCosts(
@@ -229,14 +239,14 @@ def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator)
     """The models at work: limits made absolute, and settled together."""
     limits = _limits(opened, facts["teacher"])
     latency = latency_from_json(facts["latency"])
-    measured = facts["measured"]
     costs = RecipeCosts(
         lambda codes: sheet_of(opened, codes),
         limits,
         latency,
         SizeModel.from_json(facts["size"]),
-        (np.array(measured["codes"]), np.array(measured["latency_ms"])),
+        _timed(opened, facts["measured"]),
         energy=_energy(opened, facts["energy"]),
+        resident=ResidentModel.from_json(facts["resident"]) if facts["resident"] else None,
         sheet_at=lambda codes, length: sheet_at(opened, codes, length),
         names=(*opened.plan.run.search.maximize, *opened.plan.run.search.minimize),
     )
@@ -246,6 +256,12 @@ def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator)
     return Costing(
         costs, limits, facts["teacher"], feasible, facts["pairs"], predictor, facts, notes
     )
+
+
+def _timed(opened: Opened, measured: Mapping[str, Any]) -> tuple[Codes, NDArray[np.float64]]:
+    """Candidates (n, width) and their latencies (n,); n may be 0."""
+    codes = np.array(measured["codes"], np.float64).reshape(-1, opened.plan.space.width)
+    return codes, np.array(measured["latency_ms"], np.float64)
 
 
 def _energy(opened: Opened, raw: Mapping[str, Any] | None) -> EnergyTable:

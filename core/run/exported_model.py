@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from stillhouse.core.cost.limits import Limit
+from stillhouse.core.cost.names import is_timed
+from stillhouse.core.cost.resident import NAME as RESIDENT
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.measure import DeviceFile, Latency, structure_key
 from stillhouse.core.measure.afresh import afresh
 from stillhouse.core.run.certifying import broken
-from stillhouse.core.run.finalists import undecided
+from stillhouse.core.run.measuring import undecided
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY
 from stillhouse.core.run.profiled import run_identity
@@ -27,6 +29,7 @@ Verdict = Literal["met", "broken", "cannot decide", "not measured"]
 
 MODEL: Final = "model"
 """Beside a bundle's network: the folder of the run that it is from."""
+_NOTABLE: Final = 0.05
 _SIZES: Final = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
 
 
@@ -70,22 +73,27 @@ class ExportedModel:
     """What is measured, as bundles list networks."""
     then: Mapping[str, float]
     machine: Mapping[str, Any]
-    sha256: str | None
+    sha256: str
     summary: Mapping[str, Any]
 
     @staticmethod
     def of(opened: Opened, place: Path, summary: Mapping[str, Any]) -> ExportedModel:
         record = read_json(place / "model.json")
-        certificate = {**summary["certificate"], **record["certificate"]}
+        try:
+            certificate = {**summary["certificate"], **record["certificate"]}
+            _ = [certificate[key] for key in ("measured", "machine", "sha256")], record["rebuilds"]
+        except (KeyError, TypeError) as error:
+            raise RunDirectoryError(
+                f"{place / 'model.json'}: not a certified model ({error!r}); search again"
+            ) from None
         artefact = place / f"model{opened.target.suffix}"
         if not artefact.is_file():
             raise RunDirectoryError(f"{artefact}: expected the model here, found no file")
         name = str(place.relative_to(opened.directory.folder))
         described = {key: record[key] for key in ("family", "structure", "rebuilds")}
-        recorded = certificate["sha256"] if name == "best" else None
         shape = {**described, MODEL: name}
         then, machine = certificate["measured"], certificate["machine"]
-        return ExportedModel(name, artefact, shape, then, machine, recorded, summary)
+        return ExportedModel(name, artefact, shape, then, machine, certificate["sha256"], summary)
 
     @property
     def key(self) -> str:
@@ -108,24 +116,46 @@ class ExportedModel:
             settings.processes,
             lambda one: undecided(limits, one),
         )
-        return found[0], differing
+        slower = found.slowdown - 1
+        if anchors and abs(slower) > _NOTABLE:
+            plain_ms = found.latencies[0].latency_ms * found.slowdown
+            word = "slower" if slower > 0 else "faster"
+            differing = [
+                *differing,
+                f"the whole machine is {abs(slower):.0%} {word} now: {plain_ms:.4g} ms plain, "
+                "while limits are held against times in terms of the run's anchors",
+            ]
+        return found.latencies[0], differing
 
     def judged(
         self, opened: Opened, latency: Latency, differing: Sequence[str], date: str
     ) -> Recertified:
         """Every limit held against what is known now."""
-        known = {**self.then, **_measured(opened, self.artefact, latency, self.limits)}
+        known = {
+            **_lasting(self.then, latency),
+            **_measured(opened, self.artefact, latency, self.limits),
+        }
         changed = [*differing, *self._altered()]
         checks = [_check(limit, self.then, known, latency) for limit in self.limits]
         return Recertified(self.name, latency, checks, changed, date)
 
     def _altered(self) -> Iterator[str]:
-        if self.sha256 and sha256(self.artefact) != self.sha256:
+        if sha256(self.artefact) != self.sha256:
             yield f"{self.artefact.name} is not the file that was certified: its hash differs"
         for package, then in self.summary["versions"].items():
             now = version(package)
             if now != then:
                 yield f"{package}: {then} then, {now} now"
+
+
+def _lasting(then: Mapping[str, float], latency: Latency) -> dict[str, float]:
+    """What counting said, which no day changes; a time counts only if it is the latency itself."""
+    own = then.get(LATENCY)
+    return {
+        name: latency.latency_ms if is_timed(name) else value
+        for name, value in then.items()
+        if not is_timed(name) or (value == own and "@" not in name)
+    }
 
 
 def moved(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -146,6 +176,7 @@ def known_anchors(
     if differing:
         return {}, differing
     device = DeviceFile.open(opened.directory.device, identity)
+    opened.target.reference_ms = device.reference_ms
     return dict(_artefacts(opened, device)), ()
 
 
@@ -165,6 +196,8 @@ def _measured(
 ) -> dict[str, float]:
     size = artefact.stat().st_size
     costs = {LATENCY: latency.latency_ms, **{n: size / unit for n, unit in _SIZES.items()}}
+    if any(limit.cost == RESIDENT for limit in limits):
+        costs[RESIDENT] = opened.target.peak_memory([artefact])[0] / 1e3
     metrics = {metric.name for metric in opened.task.metrics}
     if not any(limit.cost in metrics for limit in limits):
         return costs
@@ -192,7 +225,7 @@ def _check(
 def _verdict(limit: Limit, known: Mapping[str, float], latency: Latency) -> Verdict:
     if limit.cost not in known:
         return "not measured"
-    if broken([limit], known, latency) is None:
+    if broken([limit], known, {LATENCY: latency}) is None:
         return "met"
     within = limit.excess(np.array([known[limit.cost]]))[0] == 0
     return "cannot decide" if within or undecided([limit], latency) else "broken"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from stillhouse.core.cost.limits import Limit
+from stillhouse.core.cost.names import P95
 from stillhouse.core.evaluate import Artefact, Rebuild, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator, predict
@@ -22,15 +22,14 @@ from stillhouse.core.measure import (
     ExportError,
     Latency,
     Measured,
-    measured_artefacts,
-    structure_key,
 )
-from stillhouse.core.measure.profile import known_reference
 from stillhouse.core.run.costing import measured_costs
-from stillhouse.core.run.elsewhere import kept_model, predicted
 from stillhouse.core.run.ledger import Entry
+from stillhouse.core.run.measuring import export, measure_artefacts, measured_more, timed_more
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.predictor import LATENCY, batch_size
+from stillhouse.core.run.predictor import LATENCY
+
+_P95: Final = P95[LATENCY]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +41,22 @@ class Finalist:
     validation: Mapping[str, float]
     artefact: Exported
     measured: Measured
+    more: Mapping[str, float] = field(default_factory=dict)
+    """Other measured costs that a limit names."""
+    timed: Mapping[str, Latency] = field(default_factory=dict)
+    """Latencies under the other names that a limit has for them, such as `latency_ms@98`."""
 
     @property
     def known(self) -> dict[str, float]:
         """Costs, measured where they can be, and metrics on the validation split."""
-        return {**self.entry.costs, **measured_costs(self.measured), **self.validation}
+        timed = {name: latency.latency_ms for name, latency in self.timed.items()}
+        costs = {**self.entry.costs, **measured_costs(self.measured), **self.more, **timed}
+        return {**costs, **self.validation}
+
+    @property
+    def latencies(self) -> dict[str, Latency]:
+        """Every measured latency by the name of its cost."""
+        return {**self.timed, LATENCY: self.measured.latency}
 
 
 def restored(
@@ -122,79 +132,14 @@ def measured_group(
             failed.append({"configuration": entry.configuration, "error": str(error)})
     known_ms = [entry.costs[LATENCY] for entry, *_ in ready]
     numbers = measure_artefacts(opened, device, [(s, a) for _, s, a in ready], known_ms, limits)
+    more = measured_more(opened, [artefact for *_, artefact in ready], limits)
+    timed = timed_more(
+        opened, device, [(e, n) for (e, *_), n in zip(ready, numbers, strict=True)], limits
+    )
     validation = opened.task.data.validation
     finalists = []
-    for (entry, student, artefact), measured in zip(ready, numbers, strict=True):
+    for place, (entry, student, artefact) in enumerate(ready):
         values = dict(opened.task.score(predict(student, validation), validation.targets))
-        finalists.append(Finalist(entry, student, values, artefact, measured))
+        finalist = Finalist(entry, student, values, artefact, numbers[place])
+        finalists.append(replace(finalist, more=more[place], timed=timed[place]))
     return finalists, failed
-
-
-def weights_key(student: Student) -> str:
-    """Names an artefact by shape and weights."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in student.module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def export(opened: Opened, student: Student, folder: Path) -> Exported:
-    """A student's artefact with its own weights, its outputs compared with torch's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f"{weights_key(student)}{opened.target.suffix}"
-    example = opened.task.example(batch_size(opened))
-    return opened.target.export(student.module.cpu(), example, place)
-
-
-def measure_artefacts(
-    opened: Opened,
-    device: DeviceFile,
-    artefacts: Sequence[tuple[Student, Exported]],
-    predicted_ms: Sequence[float],
-    limits: Sequence[Limit] = (),
-) -> list[Measured]:
-    """Timings of finished artefacts, in order; longer ones where they must decide about `limits`.
-
-    They are stored in the device file under the artefact's shape, so the same shape on the same
-    device has one number, in this run and the next; the size is the file's own. On a device that
-    is not this machine nothing can be timed: there the predictions hold.
-    """
-    if device.foreign:
-        model = kept_model(opened)
-        pairs = zip(artefacts, predicted_ms, strict=True)
-        return [Measured(predicted(model, ms), file.size_bytes) for (_, file), ms in pairs]
-    keys = [
-        f"artefact-{structure_key(opened.family.name, description(student))}"
-        for student, _ in artefacts
-    ]
-    files = [artefact for _, artefact in artefacts]
-    with known_reference(opened.target, device):
-        numbers = measured_artefacts(
-            dict(zip(keys, files, strict=True)),
-            lambda described, generator: skeleton(described, generator, opened.catalogue),
-            opened.target,
-            opened.task.example(batch_size(opened)),
-            device,
-            repeats=opened.plan.run.target.repeats,
-            family=opened.family.name,
-            seed=opened.context.root_seed,
-            anchors=opened.directory.anchors,
-            processes=opened.plan.run.target.processes,
-            undecided=lambda latency: undecided(limits, latency),
-        )
-    return [
-        numbers[key]._replace(size_bytes=file.size_bytes)
-        for key, file in zip(keys, files, strict=True)
-    ]
-
-
-def undecided(limits: Sequence[Limit], latency: Latency) -> bool:
-    """Whether a limit lies inside the interval, so that more measuring could decide."""
-    return any(
-        latency.low_ms <= limit.bound < latency.high_ms
-        if limit.relation == "<="
-        else latency.low_ms < limit.bound <= latency.high_ms
-        for limit in limits
-        if limit.cost == LATENCY
-    )

@@ -15,6 +15,7 @@ from stillhouse.core.cost.model import counted
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.spread import spread
 from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import Context
 from stillhouse.core.evaluate.evaluator import recipe_sheet, skeleton_of
 from stillhouse.core.evaluate.skeletons import description
 from stillhouse.core.measure import DeviceFile, Measured, structure_key
@@ -53,14 +54,18 @@ def sheet_of(opened: Opened, codes: Codes) -> OperatorSheet:
     return recipe_sheet(opened.steps, opened.plan.space, codes, opened.context)
 
 
-def sheet_at(opened: Opened, codes: Codes, length: int) -> OperatorSheet:
-    """The recipe's operator sheet for inputs of another length."""
+def context_at(opened: Opened, length: int) -> Context:
+    """The run's context for inputs of another length."""
     use = opened.plan.run.teacher.model
     params = opened.catalogue.model(use.name).params(**use.fixed)
     shape = (length, *opened.task.input_shape[1:])
     full = opened.family.structure(params, shape, opened.task.outputs)
-    context = replace(opened.context, full=full)
-    return recipe_sheet(opened.steps, opened.plan.space, codes, context)
+    return replace(opened.context, full=full)
+
+
+def sheet_at(opened: Opened, codes: Codes, length: int) -> OperatorSheet:
+    """The recipe's operator sheet for inputs of another length."""
+    return recipe_sheet(opened.steps, opened.plan.space, codes, context_at(opened, length))
 
 
 def pool_of(opened: Opened, rng: np.random.Generator) -> Codes:

@@ -17,16 +17,12 @@ from stillhouse.core.measure import DeviceFile, Exported, Measured
 from stillhouse.core.report.card import model_card
 from stillhouse.core.run.certifying import Certified
 from stillhouse.core.run.controls import Control
-from stillhouse.core.run.costing import Costing, counted_structure, measured_costs
+from stillhouse.core.run.costing import Costing, counted_structure
 from stillhouse.core.run.elsewhere import predicted_ms
-from stillhouse.core.run.finalists import (
-    Finalist,
-    counts,
-    export,
-    measure_artefacts,
-)
+from stillhouse.core.run.finalists import Finalist, counts
 from stillhouse.core.run.goals import Goals, front_of
 from stillhouse.core.run.ledger import Entry
+from stillhouse.core.run.measuring import export, measure_artefacts
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.saving import save_model, sha256
 from stillhouse.core.run.summary import (
@@ -105,7 +101,11 @@ def save_best(told: Told, summary: RunSummary) -> None:
         folder.parent.mkdir(exist_ok=True)
         extra |= {
             "configuration": dict(other.entry.configuration),
-            "certificate": {"measured": measured_costs(other.measured), "front": number},
+            "certificate": {
+                "measured": _measured(told, other),
+                "sha256": sha256(other.artefact.path),
+                "front": number,
+            },
         }
         text = f"# front {number}\n\nOne of several certified models; see `../../best/README.md`.\n"
         save_model(folder, other.student, other.artefact.path, text, extra)
@@ -204,6 +204,8 @@ def _front(told: Told) -> list[bool]:
 
 def _finalist_pairs(told: Told) -> list[dict[str, Any]]:
     """Every finalist that was measured, those dropped included."""
+    if told.device.foreign:
+        return []
     pairs = [
         (f.entry.costs["latency_ms"], f.measured.latency.latency_ms, f"finalist {i}")
         for i, f in enumerate(told.certified.passed, 1)
@@ -219,22 +221,28 @@ def _finalist_pairs(told: Told) -> list[dict[str, Any]]:
     ]
 
 
+def _measured(told: Told, finalist: Finalist) -> dict[str, float]:
+    """Everything known of an exported model: counted, measured, and limited metrics."""
+    latency, known = finalist.measured.latency, finalist.known
+    costs = {name: known[name] for name in known if name not in finalist.validation}
+    return {
+        **costs,
+        **{limit.cost: finalist.validation[limit.cost] for limit in told.goals.outcomes},
+        "low_ms": latency.low_ms,
+        "high_ms": latency.high_ms,
+        "median_ms": latency.median_ms,
+        "p95_ms": latency.p95_ms,
+        "repeats": latency.repeats,
+    }
+
+
 def _certificate(told: Told) -> Certificate:
     best = told.certified.passed[0]
     latency = best.measured.latency
     return Certificate(
         artefact=f"model{best.artefact.path.suffix}",
         sha256=sha256(best.artefact.path),
-        measured={
-            **best.entry.costs,
-            **measured_costs(best.measured),
-            **{limit.cost: best.validation[limit.cost] for limit in told.goals.outcomes},
-            "low_ms": latency.low_ms,
-            "high_ms": latency.high_ms,
-            "median_ms": latency.median_ms,
-            "p95_ms": latency.p95_ms,
-            "repeats": latency.repeats,
-        },
+        measured=_measured(told, best),
         limits=limit_lines(told),
         max_difference=best.artefact.max_difference,
         exporter=best.artefact.exporter,

@@ -9,9 +9,9 @@ import pytest
 
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.measure import Latency
-from stillhouse.core.run.certifying import LearntMargin, broken
-from stillhouse.core.run.finalists import undecided
+from stillhouse.core.run.certifying import LearntMargin, _next, broken
 from stillhouse.core.run.ledger import Entry
+from stillhouse.core.run.measuring import undecided
 
 UPPER, LOWER = Limit("latency_ms", "<=", 1.0), Limit("latency_ms", ">=", 1.0)
 
@@ -42,12 +42,12 @@ def test_the_whole_interval_has_to_meet_a_limit(
     limit: Limit, found: Latency, certain: bool
 ) -> None:
     known = {"latency_ms": found.latency_ms}
-    assert (broken([limit], known, found) is None) is certain
+    assert (broken([limit], known, {"latency_ms": found}) is None) is certain
 
 
 def test_other_costs_are_held_to_their_values() -> None:
     size = Limit("size_kb", "<=", 10.0)
-    found = latency(0.1, 0.2, 0.3)
+    found = {"latency_ms": latency(0.1, 0.2, 0.3)}
     assert broken([UPPER, size], {"latency_ms": 0.2, "size_kb": 10.0}, found) is None
     assert broken([UPPER, size], {"latency_ms": 0.2, "size_kb": 10.1}, found) == size
 
@@ -68,17 +68,34 @@ def test_a_limit_inside_the_interval_is_undecided(found: Latency, open_: bool) -
 def test_a_miss_rules_out_candidates_that_are_predicted_as_near() -> None:
     margin = LearntMargin()
     assert margin.allows(entry(0.99), [UPPER])
-    margin.learn(finalist(predicted=0.98, high=1.029))
+    margin.learn(finalist(predicted=0.98, high=1.029), missed=True)
     assert not margin.allows(entry(0.96), [UPPER])
     assert margin.allows(entry(0.95), [UPPER])
     assert margin.allows(entry(0.96), [LOWER])
+
+
+def test_what_the_margin_speaks_against_comes_last_and_is_told() -> None:
+    margin, order = LearntMargin(), [entry(ms) for ms in (0.99, 0.9, 0.97)]
+    margin.learn(finalist(predicted=0.98, high=1.029), missed=True)
+    group, rest = _next(order, margin, [UPPER], 1)
+    assert group == [order[1]]
+    assert rest == [order[0], order[2]]
     (note,) = margin.notes()
-    assert note.startswith("1 candidates were passed over: a finalist was measured 5.0% above")
+    assert note.startswith("1 candidates were passed over: finalists were measured up to 5.0%")
+    assert _next(rest, margin, [UPPER], 5) == (rest, [])
 
 
-def test_the_worst_miss_counts() -> None:
+def test_nothing_is_learnt_before_the_first_miss() -> None:
     margin = LearntMargin()
-    margin.learn(finalist(predicted=1.0, high=1.1))
-    margin.learn(finalist(predicted=1.0, high=1.05))
-    assert margin.share == pytest.approx(0.1)
+    margin.learn(finalist(predicted=0.9, high=0.99), missed=False)
+    assert margin.share == 0
+    assert margin.allows(entry(0.999), [UPPER])
+
+
+def test_every_finalist_counts_from_the_first_miss_on() -> None:
+    margin = LearntMargin()
+    margin.learn(finalist(predicted=1.0, high=1.01), missed=False)
+    margin.learn(finalist(predicted=1.0, high=1.05), missed=True)
+    margin.learn(finalist(predicted=1.0, high=1.00), missed=False)
+    assert margin.share == pytest.approx(0.02)
     assert margin.notes() == ()
