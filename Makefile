@@ -15,7 +15,7 @@ test: $(VENV)/.installed-dev lint types imports tests
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# Benchmarks of the search, by hand or at night on a quiet machine: tables, and JSON in $(NIGHTLY).
+# Benchmarks, by hand or at night on a quiet machine: tables, and JSON in $(NIGHTLY).
 NIGHTLY ?= build/benchmarks
 BENCH   := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
 
@@ -24,7 +24,10 @@ nightly: $(VENV)/.installed-benchmarks
 	$(BENCH)/constrained_problems.py --out $(NIGHTLY)/constrained_problems.json
 	$(BENCH)/scaling.py --out $(NIGHTLY)/scaling.json
 	$(BENCH)/samplers.py --out $(NIGHTLY)/samplers.json
+	$(BENCH)/cost_columns.py --out $(NIGHTLY)/cost_columns.json
+	$(BENCH)/repeatability.py --out $(NIGHTLY)/repeatability.json
 	$(BENCH)/latency_predictor.py --out $(NIGHTLY)/latency_predictor.json
+	$(BENCH)/certification.py --out $(NIGHTLY)/certification.json
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -37,7 +40,7 @@ imports: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 tests: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 # The three code folders as the one package that they install as, for tools that read files.
 links:

@@ -17,7 +17,7 @@ from stillhouse.core.evaluate.context import Progress
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure.afresh import afresh, divided, slowdown
 from stillhouse.core.measure.device import DeviceFile, Measured
-from stillhouse.core.measure.latency import Latency
+from stillhouse.core.measure.latency import QUIET, Latency
 from stillhouse.core.measure.target import Exported, Target
 
 Build = Callable[[Structure, torch.Generator], nn.Module]
@@ -147,8 +147,10 @@ class _Bench:
     ) -> None:
         self.time(group, folder)
         if not self._device_file.anchors(self._family):
-            first = [missing[key] for key in group][:_ANCHORS]
-            self._device_file.set_anchors(self._family, first)
+            # What was disturbed would tie all that follows to a slow moment.
+            quiet = [k for k in group if _known(self._device_file, k).latency.conditions == QUIET]
+            chosen = (quiet if len(quiet) >= _ANCHORS else list(group))[:_ANCHORS]
+            self._device_file.set_anchors(self._family, [missing[key] for key in chosen])
         for artefact in group.values():
             artefact.path.unlink(missing_ok=True)
 

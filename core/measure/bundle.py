@@ -5,7 +5,7 @@ the keys `format`, `target`, `settings`, `repeats`, `warmup` and `artefacts` (ea
 and a `role`), and writes `result.json`: `format`, `identity` (the device and its runtime),
 `settings`, `latencies` by key, and `reference`. An artefact's key is a hash of its content, so a
 result fits one bundle only. What an artefact is, a block's shape or a network's structure, is told
-by the manifest's other keys, `blocks` and `networks`.
+by the manifest's other keys, `blocks` and `networks`; a network's `sha256` is its artefact's.
 """
 
 from __future__ import annotations
@@ -42,11 +42,15 @@ Measures {networks} networks and {blocks} operators on the device that this fold
 
 1. Copy the folder to the device, which needs Python 3.10: `pip install {runtime} numpy`
 2. Let the device rest: nothing else running, on mains power, cool.
-3. `python {script}` writes `{result}` after some minutes.
+3. `python {script}` writes `{result}` after some minutes; stopped and started again, it goes on.
 4. Copy `{result}` back into this folder. Then, where stillhouse is installed:
-   `stillhouse profile --from-result {folder}/{result} --bundle {folder} --out device.json`
-5. Name the device file in the run file: `target: {{runtime: {target}, device: device.json}}`
+   {then}
 """
+_PROFILED: Final = """\
+`stillhouse profile --from-result {folder}/{result} --bundle {folder} --out device.json`
+5. Name the device file in the run file: `target: {{runtime: {target}, device: device.json}}`"""
+_CERTIFIED: Final = """\
+`stillhouse certify {run} --from-result {folder}/{result} --bundle {folder}`"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,11 @@ class Networks:
     family: str
     structures: Mapping[str, Mapping[str, Any]]
     export: Callable[[Mapping[str, Any], Path], Exported]
-    """Writes a structure's artefact with random weights."""
+    """Writes a structure's artefact; where they are pooled, with random weights."""
+    pooled: bool = True
+    """Whether weights may be replaced by others that all artefacts share, to make them small."""
+    certifies: Path | None = None
+    """The finished run whose models these are; None where a device is profiled."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +92,12 @@ def write_bundle(
     the folder is in use or cannot be written; `ExportError` when a network cannot be exported.
     """
     script = target.standalone_script()
+    run = networks.certifies if networks else None
     if script is None:
+        there = "stillhouse profile --out FILE" if run is None else f"stillhouse certify {run}"
         raise UserError(
             f"target {target.name} has no script that measures without stillhouse; install "
-            "stillhouse on the device and run there: stillhouse profile --out FILE"
+            f"stillhouse on the device and run there: {there}"
         )
     with _staged(folder) as place:
         writer = _Writer(place, target)
@@ -108,12 +118,21 @@ def write_bundle(
         }
         write_atomically(place / MANIFEST, json.dumps(manifest, indent=1))
         write_atomically(place / SCRIPT, script)
-        words = {"networks": len(listed), "blocks": len(blocks), "target": target.name}
-        named = {"script": SCRIPT, "result": RESULT, "folder": folder.name}
-        runtime = str(identity.get("runtime", "")).replace(" ", "==")
-        write_atomically(place / "README.md", _README.format(runtime=runtime, **words, **named))
+        write_atomically(place / "README.md", _readme(manifest, folder.name, run))
         size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     return Bundle(folder, len(listed), len(blocks), size)
+
+
+def _readme(manifest: Mapping[str, Any], folder: str, run: Path | None) -> str:
+    named = {"script": SCRIPT, "result": RESULT, "folder": folder, "run": run}
+    then = (_PROFILED if run is None else _CERTIFIED).format(target=manifest["target"], **named)
+    return _README.format(
+        runtime=str(manifest["written_with"] or "").replace(" ", "=="),
+        networks=len(manifest["networks"]),
+        blocks=len(manifest["blocks"]),
+        then=then,
+        **named,
+    )
 
 
 class _Writer:
@@ -130,10 +149,10 @@ class _Writer:
         known = {shape.key: shape.to_json() for shape in shapes}
         with tempfile.TemporaryDirectory(prefix=".blocks-", dir=self._place) as folder:
             written = write_blocks(self._target, shapes, Path(folder))
-            keys = {key: self._take(path, "block") for key, path in written.items()}
+            hashes = {key: self._take(path, "block") for key, path in written.items()}
         return [
-            {"key": key, "shape": known.get(key), "artefact": artefact}
-            for key, artefact in keys.items()
+            {"key": key, "shape": known.get(key), "artefact": _key(sha256)}
+            for key, sha256 in hashes.items()
         ]
 
     def networks(self, networks: Networks, progress: Progress) -> list[dict[str, Any]]:
@@ -143,13 +162,16 @@ class _Writer:
             for key, structure in networks.structures.items():
                 path = self._folder / f"exporting{self._target.suffix}"
                 size = networks.export(structure, path).size_bytes
-                self._target.pool_weights([path], self._folder / _POOL)
+                if networks.pooled:
+                    self._target.pool_weights([path], self._folder / _POOL)
+                sha256 = self._take(path, "network")
                 listed.append({
                     "key": key,
                     "family": networks.family,
                     "structure": structure,
                     "size_bytes": size,
-                    "artefact": self._take(path, "network"),
+                    "artefact": _key(sha256),
+                    "sha256": sha256,
                 })  # fmt: skip
                 progress.advance(1, f"{size / 1e3:.0f} kB")
         finally:
@@ -157,14 +179,19 @@ class _Writer:
         return listed
 
     def _take(self, path: Path, role: str) -> str:
-        """Move a file to its place, named after its content."""
-        key = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        """Move a file to its place, named after its content; returns its SHA-256."""
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        key = _key(sha256)
         if key not in self._known:
             self._known.add(key)
             place = path.replace(self._folder / f"{key}{path.suffix}")
             relative = place.relative_to(self._place).as_posix()
             self.artefacts.append({"key": key, "path": relative, "role": role})
-        return key
+        return sha256
+
+
+def _key(sha256: str) -> str:
+    return sha256[:32]
 
 
 @contextmanager

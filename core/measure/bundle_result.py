@@ -12,33 +12,38 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.measure.blocks import block_latencies
 from stillhouse.core.measure.bundle import FORMAT, MANIFEST, RESULT, SCRIPT
 from stillhouse.core.measure.device import DeviceFile
-from stillhouse.core.measure.device_json import latency_of
+from stillhouse.core.measure.device_json import latency_of, positive
 from stillhouse.core.measure.identity import HARDWARE
 from stillhouse.core.measure.latency import Latency
 
 _ANCHORS: Final = 3
 _FOREIGN: Final = (KeyError, TypeError, ValueError, AttributeError)
+_PROFILE: Final = "stillhouse profile --bundle DIR"
 
 
-def device_file_of(result: Path, folder: Path, out: Path) -> DeviceFile:
+def device_file_of(
+    result: Path, folder: Path, out: Path, *, written_by: str = _PROFILE
+) -> DeviceFile:
     """The device file `out`, with what `result` says of the bundle in `folder` added to it.
 
     Raises `UserError` when a file is missing or damaged, when the result is another bundle's, or
-    when `out` holds another device or setting.
+    when `out` holds another device or setting; `written_by` is the command that it advises to
+    write the bundle anew with.
     """
-    manifest = _object(folder / MANIFEST, "the bundle's manifest; is --bundle its folder?")
-    measured = _object(result, f"the {RESULT} that the bundle's {SCRIPT} writes")
-    latencies = _latencies(result, measured)
-    _check_same(result, measured, latencies, folder, manifest)
+    manifest = _manifest(folder, written_by)
+    measured = _object(result, f"the {RESULT} that the bundle's {SCRIPT} writes", written_by)
+    latencies, reference = _measured(result, measured, written_by)
+    try:
+        _check_same(result, measured, latencies, folder, manifest)
+    except _FOREIGN as failed:
+        raise UserError(_damaged(folder / MANIFEST, repr(failed), written_by)) from failed
     try:
         identity = {**manifest["identity"], **_device(measured["identity"])}
-        reference = float(measured.get("reference", {}).get("ms", 0))
         blocks = _blocks(manifest, latencies)
         networks = [_network(entry, latencies) for entry in manifest["networks"]]
     except _FOREIGN as failed:
-        raise UserError(
-            _damaged(folder / MANIFEST, f"it does not fit {result}: {failed!r}")
-        ) from failed
+        why = f"it does not fit {result}: {failed!r}"
+        raise UserError(_damaged(folder / MANIFEST, why, written_by)) from failed
     device = DeviceFile.open(out, identity)
     if device.foreign:
         raise UserError(
@@ -47,13 +52,25 @@ def device_file_of(result: Path, folder: Path, out: Path) -> DeviceFile:
         )
     _fill(device, blocks, networks)
     if reference:
-        device.set_reference(min(reference, device.reference_ms or reference))
+        device.set_reference(positive(reference["ms"]), reference.get("numpy"))
     return device
+
+
+def artefact_hashes(folder: Path, *, written_by: str = _PROFILE) -> Mapping[str, str]:
+    """SHA-256 of each network's artefact in a bundle, as hexadecimal digits by the network's key.
+
+    Raises `UserError` when the manifest is missing or damaged.
+    """
+    manifest = _manifest(folder, written_by)
+    try:
+        return {str(entry["key"]): str(entry["sha256"]) for entry in manifest["networks"]}
+    except _FOREIGN as failed:
+        raise UserError(_damaged(folder / MANIFEST, repr(failed), written_by)) from failed
 
 
 def runtime_note(folder: Path, device: DeviceFile) -> str | None:
     """What to say where the device's runtime is another version than the one here."""
-    here = _object(folder / MANIFEST, "the bundle's manifest").get("written_with")
+    here = _manifest(folder, _PROFILE).get("written_with")
     there = device.identity.get("runtime")
     if here == there:
         return None
@@ -79,23 +96,39 @@ def _fill(
             device.set_anchors(family, list(structures.values())[:_ANCHORS])
 
 
-def _object(path: Path, what: str) -> dict[str, Any]:
+def _manifest(folder: Path, written_by: str) -> dict[str, Any]:
+    what = "the bundle's manifest; is --bundle its folder?"
+    return _object(folder / MANIFEST, what, written_by)
+
+
+def _object(path: Path, what: str, written_by: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except OSError as failed:
         raise UserError(f"{path}: cannot be read ({failed.strerror}); expected {what}") from failed
     except ValueError as failed:
-        raise UserError(_damaged(path, f"it is not JSON ({failed})")) from failed
+        raise UserError(_damaged(path, f"it is not JSON ({failed})", written_by)) from failed
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(_damaged(path, f'expected an object with "format": {FORMAT}, {what}'))
+        wanted = f'expected an object with "format": {FORMAT}, {what}'
+        raise UserError(_damaged(path, wanted, written_by))
     return content
 
 
-def _latencies(path: Path, measured: Mapping[str, Any]) -> dict[str, Latency]:
+def _measured(
+    path: Path, measured: Mapping[str, Any], written_by: str
+) -> tuple[dict[str, Latency], Mapping[str, Any]]:
+    """The result's latencies, and its reference if it has one."""
     try:
-        return {str(key): latency_of(entry) for key, entry in measured["latencies"].items()}
+        reference = dict(measured.get("reference", {}))
+        if reference:
+            positive(reference["ms"])
     except _FOREIGN as failed:
-        raise UserError(_damaged(path, f"its latencies: {failed!r}")) from failed
+        raise UserError(_damaged(path, f"its reference: {failed!r}", written_by)) from failed
+    try:
+        found = {str(key): latency_of(entry) for key, entry in measured["latencies"].items()}
+    except _FOREIGN as failed:
+        raise UserError(_damaged(path, f"its latencies: {failed!r}", written_by)) from failed
+    return found, reference
 
 
 def _check_same(
@@ -106,11 +139,8 @@ def _check_same(
     manifest: Mapping[str, Any],
 ) -> None:
     """Artefacts are named after their content, so other keys are another bundle's."""
-    try:
-        wanted = {entry["key"] for entry in manifest["artefacts"]}
-        settings = dict(manifest["settings"])
-    except _FOREIGN as failed:
-        raise UserError(_damaged(folder / MANIFEST, repr(failed))) from failed
+    wanted = {entry["key"] for entry in manifest["artefacts"]}
+    settings = dict(manifest["settings"])
     if strange := latencies.keys() - wanted:
         raise UserError(
             f"{result} is not of the bundle {folder}: {len(strange)} of its {len(latencies)} "
@@ -151,8 +181,8 @@ def _network(
     return str(entry["key"]), str(entry["family"]), structure, latency, int(entry["size_bytes"])
 
 
-def _damaged(path: Path, reason: str) -> str:
+def _damaged(path: Path, reason: str, written_by: str) -> str:
     return (
         f"{path}: not a file that can be used: {reason}; copy it again from the device, or write "
-        "the bundle anew with: stillhouse profile --bundle DIR"
+        f"the bundle anew with: {written_by}"
     )

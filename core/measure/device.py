@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self, final
+from typing import Any, Final, NamedTuple, Self, final
+
+import numpy as np
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
 from stillhouse.core.measure import device_json, identity
 from stillhouse.core.measure.latency import Latency
+from stillhouse.core.measure.lock import alone
+
+_NETWORKS: Final = ("latencies", "anchors", "structures")
+"""Sections about whole networks, which depend on how they were exported."""
 
 
 class Measured(NamedTuple):
@@ -35,12 +39,13 @@ class DeviceFile:
     Whole networks by structure key, blocks (single operators) by shape key. Open it with
     `DeviceFile.open`. One file holds one identity: a device, a runtime, its settings. A file of
     other hardware than this machine's is `foreign`: it may be read; adding to it is an error of
-    the program (`RuntimeError`).
+    the program (`RuntimeError`). Several processes may add to one file: each addition is merged
+    into what the file holds by then, which is what the object knows from then on.
     """
 
     def __init__(self, path: Path, content: dict[str, Any], *, foreign: bool = False) -> None:
         self.path, self._content, self.foreign = path, content, foreign
-        self._second: Path | None = None
+        self._others: list[Path] = []
 
     @classmethod
     def open(cls, path: Path, wanted: Mapping[str, Any]) -> Self:
@@ -51,16 +56,11 @@ class DeviceFile:
         """
         plain = json.loads(json.dumps(wanted))
         if not path.exists():
-            device_file = cls(path, device_json.empty(plain))
-            device_file._write()
-            return device_file
-        content = device_json.read(path)
-        found = content["identity"]
-        identity.check_settings(path, found, plain, whole=bool(content["latencies"]))
-        if not content["latencies"]:
-            export = {key: plain[key] for key in identity.EXPORT if key in plain}
-            content["identity"] = {**identity.without_export(found), **export}
-        return cls(path, content, foreign=identity.foreign(found, plain))
+            with alone(path):
+                if not path.exists():
+                    _write(path, device_json.empty(plain))
+        content, foreign = _adopted(path, plain)
+        return cls(path, content, foreign=foreign)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -93,7 +93,7 @@ class DeviceFile:
         self, key: str, latency: Latency, size_bytes: int, anchor_ratio: float | None = None
     ) -> None:
         """Keep a measurement; `anchor_ratio` says by what its times were divided (see bench)."""
-        entry = {**latency.to_json(), "size_bytes": size_bytes}
+        entry = {**self._entry(latency), "size_bytes": size_bytes}
         if anchor_ratio is not None:
             entry["anchor_ratio"] = anchor_ratio
         self._add("latencies", {key: entry})
@@ -104,6 +104,7 @@ class DeviceFile:
         return anchors
 
     def set_anchors(self, family: str, structures: Sequence[Mapping[str, Any]]) -> None:
+        """Keep a family's anchors; those that the file has already stay."""
         self._add("anchors", {family: [dict(structure) for structure in structures]})
 
     def structures(self, family: str) -> list[tuple[Mapping[str, Any], Measured]]:
@@ -114,8 +115,7 @@ class DeviceFile:
 
     def put_structures(self, family: str, structures: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep by key what was measured, so that a model can be fitted from the file alone."""
-        known = self._content["structures"].get(family, {})
-        self._add("structures", {family: {**known, **structures}})
+        self._add("structures", {family: dict(structures)})
 
     def block(self, key: str) -> Latency | None:
         """What one operator of a shape takes, or None."""
@@ -132,19 +132,24 @@ class DeviceFile:
     def put_blocks(self, blocks: Mapping[str, Block]) -> None:
         """Keep measured shapes, all in one write."""
         entries = {
-            key: {"shape": dict(shape), "latency": latency.to_json()}
+            key: {"shape": dict(shape), "latency": self._entry(latency)}
             for key, (shape, latency) in blocks.items()
         }
         self._add("blocks", entries)
 
     @property
     def reference_ms(self) -> float | None:
-        """The best time of the reference kernel on this device, None if never measured."""
-        ms: float | None = self._content.get("reference", {}).get("ms")
-        return ms
+        """The best time of the reference kernel on this device.
 
-    def set_reference(self, ms: float) -> None:
-        self._add("reference", {"ms": ms})
+        None if never measured, or measured with another version of NumPy, whose kernel it is.
+        """
+        reference = self._content.get("reference", {})
+        ms: float | None = reference.get("ms")
+        return ms if reference.get("numpy") == np.__version__ else None
+
+    def set_reference(self, ms: float, numpy: str | None = np.__version__) -> None:
+        """Keep a time of the reference kernel unless one with the same NumPy is better."""
+        self._add("reference", {"ms": ms, "numpy": numpy})
 
     @property
     def energy(self) -> Mapping[str, Any] | None:
@@ -162,46 +167,108 @@ class DeviceFile:
         """Keep another device's latency model, as JSON, for adapting it to this device."""
         self._add("adapted_from", {"identity": dict(base.identity), "model": dict(model)})
 
-    def also_keep_in(self, path: Path) -> None:
-        """Write every addition from now on to a second file of the same identity as well.
+    def also_keep_in(self, *paths: Path) -> None:
+        """Give every addition from now on to the first of these files that takes it as well.
 
-        What that file knows and this one does not is left as it is there.
+        Files are created where there are none. One whose networks are of another export, or that
+        has blocks of no export, takes everything but networks. What a file knows and this one does
+        not stays there; what both know stays as it is. Where networks go to another file than the
+        first, those it has are taken over, unless this file has networks of its own.
+
+        Raises `UserError` when a file is of other hardware or settings, has networks of another
+        export and no blocks, or cannot be written.
         """
-        second = type(self).open(path, self.identity)
-        if second.foreign:
-            raise UserError(
-                f"{path} was measured on other hardware ({second.describe()}); measurements of "
-                f"{identity.describe(self.identity)} do not belong there. Name another file with "
-                "target.device"
-            )
-        self._second = path
+        for path in paths:
+            with alone(path):
+                content = self._beside(path)
+                _write(path, content)
+            self._others.append(path)
+            if self._same_export(content):
+                if len(self._others) > 1 and not len(self):
+                    self._add_all({name: content[name] for name in _NETWORKS})
+                return
 
     def _add(self, section: str, entries: Mapping[str, Any]) -> None:
+        self._add_all({section: entries})
+        for path in self._others:
+            with alone(path):
+                content = self._beside(path)
+                if section in _NETWORKS and not self._same_export(content):
+                    continue
+                device_json.merge(content, section, entries, first_stays=True)
+                _write(path, content)
+            return
+
+    def _add_all(self, sections: Mapping[str, Mapping[str, Any]]) -> None:
         if self.foreign:
             raise RuntimeError(f"{self.path} is another device's: nothing measured here belongs")
-        self._content.setdefault(section, {}).update(entries)
-        self._write()
-        if self._second is not None:
-            with _alone(self._second):
-                type(self).open(self._second, self.identity)._add(section, entries)
+        with alone(self.path):
+            if self.path.exists():
+                self._content = self._mine(*_adopted(self.path, self.identity))
+            for section, entries in sections.items():
+                device_json.merge(self._content, section, entries)
+            _write(self.path, self._content)
 
-    def _write(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, json.dumps(self._content, indent=1, sort_keys=True))
-        except OSError as failed:
+    def _mine(self, content: dict[str, Any], foreign: bool) -> dict[str, Any]:
+        if foreign:
             raise UserError(
-                f"cannot write the device file {self.path}: {failed.strerror}; choose another "
-                f"with target.device, or move the cache with STILLHOUSE_HOME"
-            ) from failed
+                f"{self.path} holds another device's measurements by now: it was replaced while "
+                "this machine was measured. Name another file"
+            )
+        return content
+
+    def _beside(self, path: Path) -> dict[str, Any]:
+        """The content of another file that additions go to."""
+        content = device_json.read(path) if path.exists() else device_json.empty(self.identity)
+        found, whole = content["identity"], content["latencies"] and not content["blocks"]
+        identity.check_settings(path, found, self.identity, whole=bool(whole))
+        if identity.foreign(found, self.identity):
+            raise UserError(
+                f"{path} was measured on other hardware ({identity.describe(found)}); measurements "
+                f"of {identity.describe(self.identity)} do not belong there. Name another file "
+                "with target.device"
+            )
+        return content
+
+    def _same_export(self, content: Mapping[str, Any]) -> bool:
+        found, mine = content["identity"], self.identity
+        return all(found.get(fact) == mine.get(fact) for fact in identity.EXPORT)
+
+    def _entry(self, latency: Latency) -> dict[str, Any]:
+        entry = latency.to_json()
+        try:
+            device_json.latency_of(entry)
+        except ValueError as wrong:
+            raise UserError(
+                f"{self.path}: a measurement cannot be kept: {wrong}; measure again with more "
+                "repeats (target.repeats)"
+            ) from wrong
+        return entry
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Other processes that add to the same file wait."""
-    with path.with_name(f".{path.name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _adopted(path: Path, wanted: identity.Identity) -> tuple[dict[str, Any], bool]:
+    """A file's content for whoever wants these settings, and whether its hardware is another."""
+    content = device_json.read(path)
+    found = content["identity"]
+    identity.check_settings(path, found, wanted, whole=bool(content["latencies"]))
+    if not content["latencies"]:
+        export = {key: wanted[key] for key in identity.EXPORT if key in wanted}
+        content["identity"] = {**identity.without_export(found), **export}
+    return content, identity.foreign(found, wanted)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            # A file that is read-only is meant to stay, though its folder would let it be replaced.
+            path.open("r+b").close()
+        write_atomically(path, json.dumps(content, indent=1, sort_keys=True))
+    except OSError as failed:
+        raise UserError(
+            f"cannot write the device file {path}: {failed.strerror}; choose another "
+            f"with target.device, or move the cache with STILLHOUSE_HOME"
+        ) from failed
 
 
 def default_path(facts: Mapping[str, Any], environ: Mapping[str, str]) -> Path:

@@ -46,20 +46,43 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def merge(
+    content: dict[str, Any], section: str, entries: Mapping[str, Any], *, first_stays: bool = False
+) -> None:
+    """Add a section's entries to a content, in place.
+
+    A family's anchors stay as they are, for its latencies are in their terms; structures are added
+    by key; of two reference times with the same NumPy the lower one stays. Else the new entry
+    replaces the old one, or with `first_stays` does not.
+    """
+    known = content.setdefault(section, {})
+    if section == "structures":
+        for family, structures in entries.items():
+            known[family] = {**known.get(family, {}), **structures}
+    elif section == "reference":
+        if known.get("numpy") != entries["numpy"] or entries["ms"] < known.get("ms", math.inf):
+            known.update(entries)
+    elif section == "anchors" or first_stays:
+        content[section] = {**entries, **{key: one for key, one in known.items() if one}}
+    else:
+        known.update(entries)
+
+
 def latency_of(entry: Mapping[str, Any]) -> Latency:
     """Raises KeyError, TypeError or ValueError on foreign content."""
     times = {
-        name: _positive(entry[name])
+        name: positive(entry[name])
         for name in ("latency_ms", "p95_ms", "median_ms", "low_ms", "high_ms")
     }
     repeats, date, conditions = int(entry["repeats"]), str(entry["date"]), str(entry["conditions"])
     return Latency(repeats=repeats, date=date, conditions=conditions, **times)
 
 
-def _positive(value: Any) -> float:
+def positive(value: Any) -> float:
+    """A time in ms. Raises TypeError or ValueError for what is none."""
     number = float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"expected a time in ms, got {number}")
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"expected a time above 0 ms, got {number}")
     return number
 
 
@@ -80,7 +103,7 @@ def _check(path: Path, content: Mapping[str, Any]) -> None:
         if not isinstance(content.get(section, {}), dict):
             raise UserError(_damaged(path, f'expected an object at "{section}"'))
     try:
-        _positive(content.get("reference", {}).get("ms", 0))
+        positive(content.get("reference", {}).get("ms", 1))
     except (TypeError, ValueError) as failed:
         raise UserError(_damaged(path, f"reference.ms: {failed!r}")) from failed
 

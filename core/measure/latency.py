@@ -12,11 +12,12 @@ QUIET, NOISY, THROTTLED = "quiet", "noisy", "throttled"
 class Latency:
     """Timings of one artefact over `repeats` runs, in ms.
 
-    `latency_ms` is the median over runs that nothing else disturbed: what a limit is held against;
-    `low_ms` to `high_ms` is its 95 % confidence interval. `median_ms` and `p95_ms` are over all
-    runs. `conditions` says what the machine was doing meanwhile, judged by a reference kernel timed
-    in between: "quiet" (undisturbed moments enough), "noisy" (too few of them) or "throttled" (not
-    as fast as it is known to be, not even for moments; `low_ms` allows for that).
+    `latency_ms` is that of runs which nothing else disturbed, the median of their quickest quarter:
+    what a limit is held against; `low_ms` to `high_ms` is its 95 % confidence interval. `median_ms`
+    and `p95_ms` are over all runs. `conditions` says what the machine was doing meanwhile, by a
+    reference kernel timed in between: "quiet" (undisturbed moments enough), "noisy" (too few of
+    them) or "throttled" (not as fast as it is known to be, not even for moments; `low_ms` allows
+    for that).
     """
 
     latency_ms: float

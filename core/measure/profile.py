@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -50,7 +51,7 @@ def known_reference(target: Target, device_file: DeviceFile) -> Iterator[None]:
         yield
     finally:
         best = target.reference_ms
-        if best is not None and best != device_file.reference_ms:
+        if best is not None and math.isfinite(best) and best != device_file.reference_ms:
             device_file.set_reference(best)
 
 

@@ -125,7 +125,7 @@ def closing_table(summary: RunSummary) -> Table:
         padding=(0, 1),
         pad_edge=False,
         collapse_padding=True,
-        caption=f"{first}; latency: median over the quietest rounds; median, p95: over all",
+        caption=f"{first}; latency: of undisturbed runs; median, p95: over all",
     )
     table.add_column("model", overflow="fold", min_width=8)
     for heading in (first.removeprefix("test "), *rest):

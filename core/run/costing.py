@@ -25,7 +25,7 @@ from stillhouse.core.cost.latency import LatencyModel
 from stillhouse.core.cost.latency import from_json as latency_from_json
 from stillhouse.core.cost.limits import Limit, resolve
 from stillhouse.core.cost.model import RecipeCosts, counted
-from stillhouse.core.cost.names import is_timed
+from stillhouse.core.cost.names import P95, is_timed
 from stillhouse.core.cost.resident import NAME as RESIDENT
 from stillhouse.core.cost.resident import ResidentModel
 from stillhouse.core.errors import LimitError, RunDirectoryError, UserError
@@ -108,7 +108,7 @@ def _facts(
     resident = fitted_resident(opened, device, pool) if is_wanted(opened) else None
     if device.foreign:
         models = models_elsewhere(opened, device, pool)
-        costs = measured_costs(teacher_elsewhere(opened, device, models, _teacher_shape(opened)))
+        costs = _of_teacher(teacher_elsewhere(opened, device, models, _teacher_shape(opened)))
         known = {**teacher, **costs}
         return {"teacher": known, "energy": device.energy, "resident": None, **models}
     if resident:
@@ -139,6 +139,14 @@ def _kept(path: Path) -> dict[str, Any] | None:
     return facts
 
 
+def device_note(opened: Opened) -> tuple[str, ...]:
+    """What to say when a configured device file is not there yet: it stands for this machine."""
+    path = opened.plan.run.target.device
+    if path is None or Path(path).exists():
+        return ()
+    return (f"{path} did not exist: it was written with measurements of this machine",)
+
+
 def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> DeviceFile:
     """The run's device file: its own copy, begun from the configured or the user's file."""
     identity = run_identity(opened)
@@ -150,7 +158,7 @@ def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> Devi
         write_atomically(own, shared.read_bytes())
     device = DeviceFile.open(own, identity)
     if not device.foreign:
-        device.also_keep_in(shared)
+        device.also_keep_in(shared, default_path(identity, environ))
     return device
 
 
@@ -212,7 +220,7 @@ def _measure_ends(
     smallest = skeleton_of(opened.steps, opened.plan.space.decode(pool[0]), opened.context)
     shapes = [_teacher_shape(opened), description(smallest)]
     of_teacher, of_smallest = measure(opened, device, shapes)
-    costs = measured_costs(of_teacher)
+    costs = _of_teacher(of_teacher)
     found = measured_costs(of_smallest)
     for limit in _limits(opened, {**teacher, **costs}):
         if limit.cost in MEASURED and limit.relation == "<=" and found[limit.cost] > limit.bound:
@@ -225,7 +233,14 @@ def _measure_ends(
     return costs
 
 
+def _of_teacher(found: Measured) -> dict[str, float]:
+    """The teacher's measured costs; it runs alike for all samples, in one place."""
+    alike = dict.fromkeys((P95["latency_ms"], "device_ms"), found.latency.latency_ms)
+    return {**measured_costs(found), **alike}
+
+
 def measured_costs(found: Measured) -> dict[str, float]:
+    """What a measurement tells, by the names of limits."""
     size = float(found.size_bytes)
     return {
         "latency_ms": found.latency.latency_ms,

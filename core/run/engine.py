@@ -19,7 +19,7 @@ from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
-from stillhouse.core.run.costing import open_device, settle_costs
+from stillhouse.core.run.costing import device_note, open_device, settle_costs
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.finalists import Finalist, recipe_facts
 from stillhouse.core.run.goals import Goals
@@ -81,6 +81,7 @@ def execute(
     opened = open_run(plan, catalogue, directory, progress)
     objectives(opened)
     with watch.stage("costs"):
+        fresh = device_note(opened)
         device = open_device(opened)
         costing = settle_costs(opened, device)
         keep_pool(opened, costing)
@@ -103,7 +104,7 @@ def execute(
         )
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
-    notes = (*costing.notes, *_sampler_notes(opened, study), *certified.notes, *unfinished)
+    notes = (*fresh, *costing.notes, *_sampler_notes(opened, study), *certified.notes, *unfinished)
     told = Told(
         opened, device, costing, goals, entries, teacher, certified, controls, exports, notes
     )

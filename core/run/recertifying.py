@@ -16,7 +16,7 @@ from stillhouse.core.evaluate import Silent
 from stillhouse.core.jsonlines import Appending, LinesFile
 from stillhouse.core.measure import Exported
 from stillhouse.core.measure.bundle import Bundle, Networks, write_bundle
-from stillhouse.core.measure.bundle_result import device_file_of
+from stillhouse.core.measure.bundle_result import artefact_hashes, device_file_of
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
@@ -29,6 +29,7 @@ from stillhouse.core.run.exported_model import (
 )
 from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.profiled import run_identity
+from stillhouse.core.run.saving import sha256
 
 
 def _now() -> str:
@@ -69,7 +70,8 @@ def write_certifying_bundle(folder: Path, out: Path, catalogue: Catalogue) -> Bu
             shutil.copyfile(source, path)
             return Exported(path, source.stat().st_size, "copied", 0.0)
 
-        networks = Networks(opened.family.name, {m.key: m.shape for m in models}, export)
+        shapes = {model.key: model.shape for model in models}
+        networks = Networks(opened.family.name, shapes, export, pooled=False, certifies=folder)
         repeats, progress = opened.plan.run.target.repeats, opened.context.progress
         identity = run_identity(opened)
         return write_bundle(out, opened.target, identity, [], networks, progress, repeats)
@@ -87,14 +89,16 @@ def recertify_from(
     Raises `UserError` for a result of another bundle besides.
     """
     with _finished(folder, catalogue) as (opened, summary), _scratch() as place:
-        device = device_file_of(result, bundle, place / "device.json")
+        written_by = f"stillhouse certify {folder} --bundle DIR"
+        device = device_file_of(result, bundle, place / "device.json", written_by=written_by)
+        hashes = artefact_hashes(bundle, written_by=written_by)
         found = []
         for model in (ExportedModel.of(opened, p, summary) for p in _models(opened.directory)):
             known = device.get(model.key)
-            if known is None:
+            if known is None or hashes.get(model.key) != sha256(model.artefact):
                 raise UserError(
-                    f"{bundle}: holds no measurement of {model.name} of {folder}; write the bundle "
-                    f"anew with: stillhouse certify {folder} --bundle DIR"
+                    f"{bundle}: holds no measurement of {model.artefact} as it is; write the "
+                    f"bundle anew with: {written_by}"
                 )
             differing = moved(model.machine, device.identity)
             found.append(model.judged(opened, known.latency, differing, now()))

@@ -19,6 +19,7 @@ from stillhouse.core.run.certifying import Certified
 from stillhouse.core.run.controls import Control
 from stillhouse.core.run.costing import Costing, counted_structure
 from stillhouse.core.run.elsewhere import predicted_ms
+from stillhouse.core.run.energy_used import used_mj
 from stillhouse.core.run.finalists import Finalist, counts
 from stillhouse.core.run.goals import Goals, front_of
 from stillhouse.core.run.ledger import Entry
@@ -236,13 +237,21 @@ def _measured(told: Told, finalist: Finalist) -> dict[str, float]:
     }
 
 
+def _used(told: Told, best: Finalist) -> dict[str, float]:
+    """Millijoules an inference takes, where this machine counts them."""
+    if told.device.foreign:
+        return {}
+    used = used_mj(told.opened, best.artefact.path, best.measured.latency.latency_ms)
+    return {} if used is None else {"used_mj": used}
+
+
 def _certificate(told: Told) -> Certificate:
     best = told.certified.passed[0]
     latency = best.measured.latency
     return Certificate(
         artefact=f"model{best.artefact.path.suffix}",
         sha256=sha256(best.artefact.path),
-        measured=_measured(told, best),
+        measured={**_measured(told, best), **_used(told, best)},
         limits=limit_lines(told),
         max_difference=best.artefact.max_difference,
         exporter=best.artefact.exporter,

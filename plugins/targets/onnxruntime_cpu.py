@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 import onnx
@@ -26,6 +26,9 @@ from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams
 from stillhouse.plugins.targets.standalone import run_alone, script
 from stillhouse.plugins.targets.tidy import tidied, write
 from stillhouse.plugins.targets.weight_pool import pool_weights
+
+_TOGETHER: Final = 64
+"""So many artefacts are in memory at once in a fresh process, and timed beside each other."""
 
 
 @final
@@ -125,6 +128,7 @@ class OnnxRuntimeCpu(Target):
             "reference_ms": self.reference_ms,
             "repeats": repeats,
             "warmup": warmup,
+            "group": _TOGETHER,
             "artefacts": [{"key": str(i), "path": str(p.resolve())} for i, p in enumerate(paths)],
         }
         return run_alone(manifest, *flags)

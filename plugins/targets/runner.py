@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import os
 import re
 import subprocess
@@ -43,8 +44,8 @@ _IDENTITY: Final = bytes.fromhex(
     "0179120a0a08080112040a02080142040a00100d"
 )
 """An ONNX model that gives back one number, opset 13."""
-_GROUP: Final = 64
-"""So many artefacts are in memory at once, and timed together."""
+_GROUP: Final = 8
+"""So many artefacts are timed together, and kept before the next ones, unless a manifest says."""
 _STATUS: Final = Path("/proc/self/status")
 
 
@@ -60,30 +61,76 @@ def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def measured(folder: Path, memory: bool, say: Callable[[str], object]) -> dict[str, Any]:
-    """The result for the manifest in a folder, as JSON. Raises `MeasureError`."""
+def measured(
+    folder: Path, memory: bool, say: Callable[[str], object], partial: Path
+) -> dict[str, Any]:
+    """The result for the manifest in a folder, as JSON. Raises `MeasureError`.
+
+    It is measured in groups of the manifest's `group` artefacts; after each but the last the file
+    `partial` has all until then, and is gone on from where there is one.
+    """
     manifest = _manifest(folder / MANIFEST)
     settings, artefacts = manifest["settings"], manifest["artefacts"]
     check_threads(settings.get("threads", 1))
     check_affinity(settings.get("affinity", "none"))
-    who, reference = identity(settings), Reference(manifest.get("reference_ms"))
-    found: dict[str, Any] = {}
-    for i in range(0, len(artefacts) if manifest["repeats"] else 0, _GROUP):
-        group = artefacts[i : i + _GROUP]
-        times = latencies(
-            [folder / one["path"] for one in group], settings, reference,
-            repeats=manifest["repeats"], warmup=manifest["warmup"],
-            clock=time.perf_counter_ns, date=today(),
-        )  # fmt: skip
-        keys = [one["key"] for one in group]
-        found |= {key: one.to_json() for key, one in zip(keys, times, strict=True)}
-        say(f"measured {len(found)} of {len(artefacts)}")
-    result = {"format": FORMAT, "identity": who, "settings": settings, "latencies": found}
+    result = _begun(partial, manifest)
+    found = result["latencies"]
+    left = [one for one in artefacts if one["key"] not in found] if manifest["repeats"] else []
     if found:
+        say(f"going on from {partial}: {len(artefacts) - len(left)} of {len(artefacts)} are there")
+    reference = Reference(_best_ms(manifest.get("reference_ms"), result))
+    size = _group_size(manifest)
+    for i in range(0, len(left), size):
+        found |= _latencies(folder, left[i : i + size], manifest, reference)
         result["reference"] = {"ms": reference.best_ms, "numpy": np.__version__}
+        say(f"measured {len(found)} of {len(artefacts)}")
+        if i + size < len(left):
+            _write(result, partial)
     if memory:
         result["memory"] = _memory(folder, artefacts, settings.get("threads", 1))
     return result
+
+
+def _latencies(
+    folder: Path,
+    group: Sequence[Mapping[str, Any]],
+    manifest: Mapping[str, Any],
+    reference: Reference,
+) -> dict[str, Any]:
+    times = latencies(
+        [folder / one["path"] for one in group], manifest["settings"], reference,
+        repeats=manifest["repeats"], warmup=manifest["warmup"],
+        clock=time.perf_counter_ns, date=today(),
+    )  # fmt: skip
+    keys = [one["key"] for one in group]
+    return {key: one.to_json() for key, one in zip(keys, times, strict=True)}
+
+
+def _begun(partial: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured before of these artefacts, on this device and as set; or nothing yet."""
+    settings = manifest["settings"]
+    empty = {"format": FORMAT, "identity": identity(settings), "settings": settings}
+    try:
+        before = json.loads(partial.read_text("utf-8"))
+        known, reference = dict(before.pop("latencies")), dict(before.pop("reference"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        known, reference, before = {}, {}, empty
+    keys = {one["key"] for one in manifest["artefacts"]}
+    if not known or before != empty or not known.keys() <= keys:
+        return {**empty, "latencies": {}}
+    return {**empty, "latencies": known, "reference": reference}
+
+
+def _best_ms(known: float | None, begun: Mapping[str, Any]) -> float | None:
+    """The reference's best time, from before or from another process with the same NumPy."""
+    reference = begun.get("reference", {})
+    earlier = reference.get("ms") if reference.get("numpy") == np.__version__ else None
+    return min((ms for ms in (known, earlier) if ms is not None), default=None)
+
+
+def _group_size(manifest: Mapping[str, Any]) -> int:
+    size = manifest.get("group")
+    return size if isinstance(size, int) and size > 0 else _GROUP
 
 
 def today() -> str:
@@ -125,14 +172,20 @@ def _memory(
     empty = _peak_of_child("", threads)
     return {
         one["key"]: {
-            "peak_bytes": max(0, _peak_of_child(str(folder / one["path"]), threads) - empty)
+            # What is loaded takes a page at least, though it may hide in what the runtime freed.
+            "peak_bytes": max(
+                mmap.PAGESIZE, _peak_of_child(str(folder / one["path"]), threads) - empty
+            )
         }
         for one in artefacts
     }
 
 
 def _peak_of_child(path: str, threads: int) -> int:
-    command = [sys.executable, str(Path(__file__).resolve()), "--peak-of", path, str(threads)]
+    # -P came with Python 3.11; an older one looks for modules in the script's folder first.
+    flags = ["-P"] if hasattr(sys.flags, "safe_path") else []
+    script = str(Path(__file__).resolve())
+    command = [sys.executable, *flags, script, "--peak-of", path, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - this very script
     if done.returncode:
         raise MeasureError((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1])
@@ -168,7 +221,10 @@ def _peak_bytes() -> int:
 def _write(result: Mapping[str, Any], path: Path) -> None:
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        staged.write_text(json.dumps(result, indent=1, sort_keys=True), "utf-8")
+        with staged.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(result, indent=1, sort_keys=True))
+            file.flush()
+            os.fsync(file.fileno())
         staged.replace(path)
     except OSError as failed:
         raise MeasureError(
@@ -189,6 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory", action="store_true", help="peak resident memory as well")
     parser.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    out = given.out or given.folder / RESULT
+    partial = out.with_name(f"{out.stem}.partial.json")
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -197,13 +255,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.peak_of:
             print(peak_of(given.peak_of[0], int(given.peak_of[1])))
             return 0
-        result = measured(given.folder, given.memory, say)
-        _write(result, given.out or given.folder / RESULT)
+        _write(measured(given.folder, given.memory, say, partial), out)
+        partial.unlink(missing_ok=True)
     except MeasureError as error:
         say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        say("error: interrupted, nothing written")
+        kept = f"{partial} has what was measured; start again to go on from there"
+        say(f"error: interrupted; {kept if partial.exists() else 'nothing was measured yet'}")
         return 130
     return 0
 

@@ -66,7 +66,9 @@ def _length(node: ast.stmt) -> int:
 
 
 def run_alone(manifest: Mapping[str, Any], *flags: str) -> dict[str, Any]:
-    """What the script finds for a manifest in a fresh process that knows nothing of stillhouse.
+    """What the script finds for a manifest in a fresh process, which loads nothing but the script.
+
+    The process sees the packages that this one sees, a user's own ones too (`python -P`, not `-I`).
 
     Raises `UserError` with what the process said last when it fails.
     """
@@ -76,7 +78,7 @@ def run_alone(manifest: Mapping[str, Any], *flags: str) -> dict[str, Any]:
         program.write_text(script(), "utf-8")
         (folder / runner.MANIFEST).write_text(json.dumps(manifest), "utf-8")
         done = subprocess.run(  # noqa: S603 - this interpreter, our own script
-            [sys.executable, "-I", str(program), *flags], capture_output=True, text=True
+            [sys.executable, "-P", str(program), *flags], capture_output=True, text=True
         )
         if done.returncode:
             said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]

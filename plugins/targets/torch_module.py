@@ -26,6 +26,9 @@ _SMALLEST: Final = Program(
     (1, 8), "float32", (Step("linear.default", (INPUT, "@0"), {}),), "%0", {"": torch.ones(8, 8)}
 )
 
+_SIDE: Final = 512
+_PRODUCTS: Final = 4
+
 
 def today() -> str:
     """The date in UTC, as YYYY-MM-DD."""
@@ -36,7 +39,8 @@ def today() -> str:
 class TorchModule(Target):
     """Models as programs of fixed shape, run by torch itself where `place` says.
 
-    Inputs lie on the device when the clock starts, and outputs stay there.
+    Inputs lie on the device when the clock starts, and outputs stay there. The reference, by which
+    a busy or throttled machine is noticed, is timed on the same device (see `reference_work`).
     """
 
     suffix = ".aten"
@@ -76,7 +80,7 @@ class TorchModule(Target):
         place = self._place
         with place.at_work():
             clock = place.clock()
-            reference = Reference(self.reference_ms, clock=clock)
+            reference = Reference(self.reference_ms, clock=clock, work=reference_work(place.device))
             calls = [self._timed(read_program(path), path, example) for path in paths]
             found = interleaved(
                 calls,
@@ -155,6 +159,26 @@ class TorchModule(Target):
                 f"{self.name} is set to batches of {self._place.batch}, the example has "
                 f"{len(example)} inputs"
             )
+
+
+def reference_work(device: torch.device) -> Callable[[], object] | None:
+    """The work of the reference kernel at a device; None on a processor, for the usual one.
+
+    That one says nothing about a graphics card, whose clock rate and other users are its own. So
+    there a few products of 512 x 512 matrices and tangents run on the card itself, in single
+    precision. Like a network it is started from the processor, which a busy one delays too.
+    """
+    if device.type == "cpu":
+        return None
+    a = torch.linspace(-1, 1, _SIDE * _SIDE, device=device).reshape(_SIDE, _SIDE)
+    product, curve = torch.empty_like(a), torch.empty_like(a)
+
+    def work() -> None:
+        for _ in range(_PRODUCTS):
+            torch.mm(a, a, out=product)
+            torch.tanh(product, out=curve)
+
+    return work
 
 
 def _check_shape(path: Path, takes: tuple[int, ...], got: tuple[int, ...]) -> None:

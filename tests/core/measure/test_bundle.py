@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -19,10 +20,10 @@ from stillhouse.core.evaluate import Silent
 from stillhouse.core.measure import DeviceFile, Exported, Latency, Target
 from stillhouse.core.measure.bench import export_untrained, structure_key
 from stillhouse.core.measure.bundle import Bundle, Networks, write_bundle
-from stillhouse.core.measure.bundle_result import device_file_of
+from stillhouse.core.measure.bundle_result import artefact_hashes, device_file_of
 
 SCRIPT = """
-import json, pathlib
+import json, pathlib, numpy
 here = pathlib.Path(__file__).parent
 manifest = json.loads((here / "manifest.json").read_text())
 def latency(one):
@@ -36,7 +37,7 @@ result = {
     "settings": manifest["settings"],
     "latencies": {one["key"]: latency(one) for one in manifest["artefacts"]},
     "memory": {},
-    "reference": {"ms": 0.03},
+    "reference": {"ms": 0.03, "numpy": numpy.__version__},
 }
 (here / "result.json").write_text(json.dumps(result))
 """
@@ -85,8 +86,12 @@ class _Ruler(Target):
     def standalone_script(self) -> str | None:
         return self._script
 
+    def pool_weights(self, paths: Sequence[Path], pool: Path) -> None:
+        for path in paths:
+            path.write_text(f"{path.read_text()} pooled")
 
-def _written(folder: Path, target: Target | None = None) -> Bundle:
+
+def _written(folder: Path, target: Target | None = None, run: Path | None = None) -> Bundle:
     def build(structure: Mapping[str, Any], generator: torch.Generator) -> nn.Module:
         return nn.Linear(4, structure["width"])
 
@@ -94,7 +99,7 @@ def _written(folder: Path, target: Target | None = None) -> Bundle:
         return export_untrained(structure, build, target or _Ruler(), torch.zeros(1, 4), path)
 
     ruler = target or _Ruler()
-    networks = Networks("linear", STRUCTURES, export)
+    networks = Networks("linear", STRUCTURES, export, pooled=run is None, certifies=run)
     return write_bundle(
         folder, ruler, {**ruler.identity(), **EXPORT}, SHAPES, networks, Silent(), 7
     )
@@ -128,6 +133,54 @@ def test_the_readme_gives_the_commands_in_ten_lines(tmp_path: Path) -> None:
     assert len(text.splitlines()) <= 10
     assert "pip install ruler==1.0 numpy" in text
     assert "stillhouse profile --from-result pi/result.json --bundle pi --out device.json" in text
+
+
+def test_a_certifying_bundle_has_the_exact_artefacts_and_their_hashes(tmp_path: Path) -> None:
+    exact, pooled = (
+        _written(tmp_path / name, run=run).folder
+        for name, run in (("exact", tmp_path / "run"), ("pooled", None))
+    )
+    for folder, end in ((exact, ""), (pooled, " pooled")):
+        hashes, manifest = (
+            artefact_hashes(folder),
+            json.loads((folder / "manifest.json").read_text()),
+        )
+        assert hashes.keys() == STRUCTURES.keys()
+        paths = {one["key"]: one["path"] for one in manifest["artefacts"]}
+        for entry in manifest["networks"]:
+            content = (folder / paths[entry["artefact"]]).read_bytes()
+            weights = 5 * entry["structure"]["width"]
+            assert (
+                content.decode() == f"{weights} of {np.random.default_rng(weights).random()}{end}"
+            )
+            assert hashes[entry["key"]] == hashlib.sha256(content).hexdigest()
+
+
+def test_a_certifying_bundle_names_the_command_it_is_for(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    text = (_written(tmp_path / "pi", run=run).folder / "README.md").read_text()
+    assert f"stillhouse certify {run} --from-result pi/result.json --bundle pi`" in text
+    assert "profile" not in text
+    assert "device.json" not in text
+    with pytest.raises(UserError, match=f"run there: stillhouse certify {run}$"):
+        _written(tmp_path / "other", _Ruler(script=None), run)
+    (tmp_path / "pi" / "manifest.json").write_text("{")
+    anew = f"stillhouse certify {run} --bundle DIR"
+    for read in (
+        lambda: artefact_hashes(tmp_path / "pi", written_by=anew),
+        lambda: device_file_of(
+            tmp_path / "r.json", tmp_path / "pi", tmp_path / "d.json", written_by=anew
+        ),
+    ):
+        with pytest.raises(UserError, match=f"write the bundle anew with: {anew}$"):
+            read()
+
+
+def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "bundle").folder
+    _edited(folder / "manifest.json", lambda m: m["networks"][0].pop("sha256"))
+    with pytest.raises(UserError, match=r"manifest\.json: not a file that can be used: .*sha256"):
+        artefact_hashes(folder)
 
 
 def test_a_result_becomes_the_devices_file(bundle: Path, tmp_path: Path) -> None:
@@ -201,7 +254,15 @@ RESULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "of no times": (lambda r: r["latencies"].update({"0": {}}), "its latencies"),
     "of negative times": (
         lambda r: next(iter(r["latencies"].values())).update(latency_ms=-1),
-        "expected a time in ms, got -1",
+        "expected a time above 0 ms, got -1",
+    ),
+    "of no time at all": (
+        lambda r: next(iter(r["latencies"].values())).update(low_ms=0),
+        "expected a time above 0 ms, got 0",
+    ),
+    "of a reference that is no number": (
+        lambda r: r["reference"].update(ms=float("nan")),
+        "result.json: .*its reference: .*got nan",
     ),
 }
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import mmap
 import os
 import subprocess
 import sys
@@ -389,6 +390,22 @@ def test_peak_memory_grows_with_what_a_model_holds(tmp_path: Path) -> None:
     low, high = _target().peak_memory([small, large])
     # Input and output of 16 MB each.
     assert 32e6 < high - low < 60e6
+
+
+def test_fresh_processes_see_the_packages_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _target().export(_Net(), _example(), tmp_path / "net.onnx").path
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "sitecustomize.py").write_text(
+        "import os, pathlib, sys\n"
+        f"place = pathlib.Path({str(tmp_path / 'packages')!r}, str(os.getpid()))\n"
+        "place.write_text(str(sys.flags.safe_path))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    assert _target().peak_memory([path])[0] >= mmap.PAGESIZE
+    started = [p.read_text() for p in (tmp_path / "packages").iterdir() if p.name.isdecimal()]
+    assert started == ["True"] * 3, "the script, and two children of its own"
 
 
 def test_describing_the_target_imports_neither_torch_nor_onnxruntime() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import mmap
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -105,11 +106,86 @@ def test_the_script_measures_its_folder_where_there_is_no_stillhouse(tmp_path: P
     assert (identity["threads"], identity["batch"]) == (1, 2)
     assert list(result["latencies"]) == ["a", "b"]
     assert all(Latency(**one).latency_ms > 0 for one in result["latencies"].values())
-    assert all(one["peak_bytes"] >= 0 for one in result["memory"].values())
+    assert all(one["peak_bytes"] >= mmap.PAGESIZE for one in result["memory"].values())
     assert result["reference"]["ms"] > 0
     assert sorted(path.name for path in folder.iterdir()) == [
         "artefacts", "manifest.json", "measure.py", "result.json",
     ]  # fmt: skip
+
+
+def _stopped_after_a_group(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The script of a bundle whose third artefact stops it as Ctrl-C does; one in each group."""
+    _model(folder / "artefacts" / "c.onnx")
+    program = (folder / "measure.py").read_text()
+    stop = "    if path.name == 'c.onnx':\n        raise KeyboardInterrupt\n"
+    head, tail = program.split("def _instances(", 1)
+    before, after = tail.split("    try:\n", 1)
+    (folder / "stopping.py").write_text(f"{head}def _instances({before}{stop}    try:\n{after}")
+    command = [sys.executable, "-I", str(folder / "stopping.py")]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _three(folder: Path) -> Path:
+    keys = ("a", "b", "c")
+    artefacts = [{"key": key, "path": f"artefacts/{key}.onnx"} for key in keys]
+    _bundle(folder)
+    return _rewritten(folder, artefacts=artefacts, group=1)
+
+
+def _rewritten(folder: Path, **changed: object) -> Path:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    return folder
+
+
+def test_a_measurement_that_is_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = _three(tmp_path / "bundle")
+    stopped = _stopped_after_a_group(folder)
+    assert stopped.returncode == 130
+    assert "interrupted; " in stopped.stderr
+    assert "result.partial.json has what was measured" in stopped.stderr
+    assert not (folder / "result.json").exists()
+    partial = json.loads((folder / "result.partial.json").read_text())
+    assert list(partial["latencies"]) == ["a", "b"]
+    partial["reference"]["ms"] = 1e-6
+    (folder / "result.partial.json").write_text(json.dumps(partial))
+    done = _run(folder)
+    assert done.returncode == 0
+    assert "2 of 3 are there" in done.stderr
+    result = json.loads((folder / "result.json").read_text())
+    assert list(result["latencies"]) == ["a", "b", "c"]
+    assert {key: result["latencies"][key] for key in "ab"} == partial["latencies"]
+    assert result["reference"]["ms"] == 1e-6
+    assert not (folder / "result.partial.json").exists()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"latencies": {"z": {}}},
+        {"identity": {"cpu": "Imaginary 3"}},
+        {"settings": {"threads": 9}},
+        {"latencies": 3},
+    ],
+)
+def test_what_another_bundle_or_device_has_begun_is_not_gone_on_from(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    folder = _three(tmp_path / "bundle")
+    _stopped_after_a_group(folder)
+    path = folder / "result.partial.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **other}))
+    begun = runner._begun(path, json.loads((folder / "manifest.json").read_text()))
+    assert begun["latencies"] == {}
+    path.write_text("{")
+    assert runner._begun(path, json.loads((folder / "manifest.json").read_text())) == begun
+
+
+def test_stopped_before_anything_is_measured_it_says_so(tmp_path: Path) -> None:
+    folder = _rewritten(_three(tmp_path / "bundle"), group=3)
+    stopped = _stopped_after_a_group(folder)
+    assert stopped.returncode == 130
+    assert stopped.stderr == "error: interrupted; nothing was measured yet\n"
 
 
 def test_the_script_loads_neither_stillhouse_nor_torch(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from stillhouse.core.errors import UserError
 from stillhouse.core.measure import ExportError
@@ -16,7 +17,7 @@ from stillhouse.core.measure.processor import cores
 from stillhouse.plugins.targets import torch_fresh
 from stillhouse.plugins.targets.info import TorchCpuParams
 from stillhouse.plugins.targets.torch_cpu import torch_cpu
-from stillhouse.plugins.targets.torch_module import TorchModule
+from stillhouse.plugins.targets.torch_module import TorchModule, reference_work
 
 
 class _Net(nn.Module):
@@ -184,3 +185,12 @@ def test_more_networks_can_be_compiled_side_by_side_than_torch_allows_one_functi
         assert np.abs(target.run(paths[-1], _example(3, seed=2)) - expected).max() < 1e-5
     assert len(target.measure(paths, None, repeats=6, warmup=1)) == 10
     assert target.identity() != _target().identity()
+
+
+def test_the_reference_of_another_device_is_timed_there_and_a_processors_is_the_usual_one() -> None:
+    assert reference_work(torch.device("cpu")) is None
+    work = reference_work(torch.device("meta"))
+    assert work is not None
+    with FlopCounterMode(display=False) as counter:
+        work()
+    assert counter.get_total_flops() == 4 * 2 * 512**3

@@ -96,6 +96,17 @@ def test_a_larger_batch_takes_longer_here_and_in_a_fresh_process(tmp_path: Path)
 
 
 @on_cuda
+def test_the_reference_is_timed_on_the_card(tmp_path: Path) -> None:
+    target = _target()
+    path = target.export(_net(), _example(), tmp_path / "net.aten").path
+    before = torch.cuda.memory_allocated(0)
+    target.measure([path], None, repeats=9, warmup=3)
+    assert target.reference_ms is not None
+    assert 0 < target.reference_ms < 100
+    assert torch.cuda.max_memory_allocated(0) - before >= 3 * 4 * 512**2
+
+
+@on_cuda
 def test_peak_memory_is_at_least_the_weights(tmp_path: Path) -> None:
     target = _target()
     path = target.export(_net(), _example(), tmp_path / "net.aten").path
