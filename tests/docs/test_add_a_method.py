@@ -155,7 +155,8 @@ def test_the_relations_are_zero_for_any_scale_of_agreement_and_grow_without_it(
 def test_the_search_finds_a_thin_model_within_the_limit(summary: RunSummary) -> None:
     (limit,) = summary.limits
     assert len(summary.evaluations) == 6
-    latency, sampler = summary.notes
+    device, latency, sampler = summary.notes
+    assert device.endswith("was written with measurements of this machine")
     assert latency.startswith("latency model: fitted")
     assert sampler.startswith("sampler: auto chose 'surrogate'")
     assert summary.certificate.measured["parameters"] <= limit.bound
