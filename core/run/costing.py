@@ -113,6 +113,7 @@ def _facts(
         return {"teacher": known, "energy": device.energy, "resident": None, **models}
     if resident:
         teacher = {**teacher, RESIDENT: resident_kb(opened, [_teacher_shape(opened)])[0]}
+        _settle_resident(opened, teacher, resident)
     known = {**teacher, **_measure_ends(opened, device, pool, teacher)}
     models = fitted_models(opened, device, pool, _limits(opened, known), rng)
     memory = resident.to_json() if resident else None
@@ -198,6 +199,18 @@ def _settle_counted(
             sheet_at=lambda codes, length: sheet_at(opened, codes, length),
         )
         settle(opened.plan.space, known, limits, rng)
+
+
+def _settle_resident(opened: Opened, teacher: Mapping[str, float], resident: ResidentModel) -> None:
+    """Refuse impossible limits on resident memory before anything is timed."""
+    limits = [
+        resolve(w.cost, w.relation, w.value, w.relative, teacher)
+        for w in opened.plan.run.search.cost_limits
+        if w.cost == RESIDENT
+    ]
+    known = RecipeCosts(lambda codes: sheet_of(opened, codes), limits, resident=resident)
+    rng = np.random.default_rng(opened.context.seed("limits"))
+    settle(opened.plan.space, known, known.limits, rng)
 
 
 def _refuse_sizes(opened: Opened, weight_bytes: float) -> None:

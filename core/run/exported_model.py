@@ -16,9 +16,10 @@ from stillhouse.core.cost.limits import Limit
 from stillhouse.core.cost.names import is_timed
 from stillhouse.core.cost.resident import NAME as RESIDENT
 from stillhouse.core.errors import RunDirectoryError
-from stillhouse.core.measure import DeviceFile, Latency, structure_key
+from stillhouse.core.measure import DeviceFile, Latency, Measured, structure_key
 from stillhouse.core.measure.afresh import afresh
 from stillhouse.core.run.certifying import broken
+from stillhouse.core.run.costing import measured_costs
 from stillhouse.core.run.measuring import undecided
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY
@@ -30,7 +31,6 @@ Verdict = Literal["met", "broken", "cannot decide", "not measured"]
 MODEL: Final = "model"
 """Beside a bundle's network: the folder of the run that it is from."""
 _NOTABLE: Final = 0.05
-_SIZES: Final = {"size_bytes": 1.0, "size_kb": 1e3, "size_mb": 1e6}
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,7 @@ def _artefacts(opened: Opened, device: DeviceFile) -> Iterator[tuple[Path, float
 def _measured(
     opened: Opened, artefact: Path, latency: Latency, limits: Sequence[Limit]
 ) -> dict[str, float]:
-    size = artefact.stat().st_size
-    costs = {LATENCY: latency.latency_ms, **{n: size / unit for n, unit in _SIZES.items()}}
+    costs = measured_costs(Measured(latency, artefact.stat().st_size))
     if any(limit.cost == RESIDENT for limit in limits):
         costs[RESIDENT] = opened.target.peak_memory([artefact])[0] / 1e3
     metrics = {metric.name for metric in opened.task.metrics}

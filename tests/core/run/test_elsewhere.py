@@ -12,6 +12,7 @@ import pytest
 
 from stillhouse.core.cli.main import main
 from stillhouse.core.config.runfile import load
+from stillhouse.core.errors import LimitError
 from stillhouse.core.evaluate import Silent
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
@@ -121,3 +122,13 @@ def test_costs_measured_on_request_are_held_to_their_limits(
     assert measured["latency_p95_ms"] == measured["latency_ms"]
     assert 0 < measured["latency_ms@16"] < 5
     assert measured["resident_kb"] <= summary.limits[0].bound
+
+
+def test_an_impossible_limit_on_memory_is_refused_before_anything_is_timed(
+    project: Path, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    device = tmp_path / "device.json"
+    settings = ("search.limits={resident_kb: <= 1}", f"target.device={device}")
+    with pytest.raises(LimitError, match="resident_kb <= 1"):
+        searched(project, tmp_path / "run", catalogue, *settings)
+    assert json.loads(device.read_text())["latencies"] == {}
