@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, final
 
+import numpy as np
+
 from stillhouse.core.cost.latency.adapted import AdaptedLatency
 from stillhouse.core.cost.latency.contract import Array, FitReport, LatencyModel
 from stillhouse.core.cost.latency.fitted import LEAST_MEASURED, FittedLatency
@@ -23,6 +25,8 @@ Predictor = Literal["auto", "fitted", "table", "roofline"]
 _UNMEASURED: Final = ("table", "roofline")
 """Which model to go by where no network was measured, the best first."""
 _ELSEWHERE: Final = "adapted from another device"
+_SPREAD: Final = float(np.sqrt(np.pi / 2 - 1))
+"""Standard deviation of a normal error's size, in terms of its mean."""
 
 
 @final
@@ -54,9 +58,10 @@ def chosen(
     roofline), at most one of a kind; `elsewhere` is a model of another device. "auto" compares
     them, as they are and adapted to the measurements, with one fitted to the measurements alone,
     by their mean absolute errors on networks they have not seen (cross-validated where they are
-    fitted), and takes the smallest. Where fewer than five networks were measured nothing can be
-    compared: the table is taken, or else the roofline, whichever knows the sheet's operators, with
-    the margin it has; a model of another device is of no use as it is.
+    fitted), and takes the smallest, or the fitted one where it is within a standard error of it.
+    Where fewer than five networks were measured nothing can be compared: the table is taken, or
+    else the roofline, whichever knows the sheet's operators, with the margin it has; a model of
+    another device is of no use as it is.
 
     Raises `UserError` for a predictor that is not at hand, and where no model can predict.
     """
@@ -74,9 +79,23 @@ def chosen(
     contestants = dict(sorted(contestants.items(), key=lambda pair: pair[1].report.mape))
     if not contestants:
         raise UserError(none_predicts(refused))
-    best = next(iter(contestants))
+    best = _preferred(contestants)
     reports = {name: model.report for name, model in contestants.items()}
     return Choice(contestants[best], reports, compared(best, contestants, refused))
+
+
+def _preferred(contestants: Mapping[str, LatencyModel]) -> str:
+    """The fitted model where it errs no more than the best one by one standard error.
+
+    Breiman et al. 1984, section 3.4.3: an adapted model's strength was chosen on the errors that
+    judge it, so its error and its margin flatter it. The standard error is that of normal errors'
+    mean size.
+    """
+    best = next(iter(contestants))
+    report = contestants[best].report
+    allowed = report.mape * (1 + _SPREAD / np.sqrt(report.measured))
+    fitted = contestants.get("fitted")
+    return "fitted" if fitted is not None and fitted.report.mape <= allowed else best
 
 
 def _builders(
