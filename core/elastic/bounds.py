@@ -1,8 +1,13 @@
-"""The one check every elastic layer makes: a slice must lie inside the weights."""
+"""What every elastic layer does: check that a slice lies inside the weights, and take it."""
 
 from __future__ import annotations
 
 from stillhouse.core.errors import UserError
+
+
+def set_quickly(layer: object, **values: object) -> None:
+    """Set plain attributes; `nn.Module`'s own way costs microseconds for each."""
+    vars(layer).update(values)
 
 
 def check_slice(layer: str, **sizes: tuple[int, int]) -> None:

@@ -8,7 +8,9 @@ from typing import Final, Literal, Self, final
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stillhouse.core.elastic.bounds import check_slice
 from stillhouse.core.elastic.linear import ElasticLinear
+from stillhouse.core.elastic.pieces import chunked, prefix
 
 Activation = Literal["gelu", "relu"]
 
@@ -43,20 +45,45 @@ class FeedForward(nn.Module):
 
 @final
 class ElasticFeedForward(nn.Module):
-    """`FeedForward` over the first `width` features and the first `hidden` of the inner layer."""
+    """`FeedForward` over the first `width` features and `hidden` of the inner layer's.
 
-    def __init__(self, up: ElasticLinear, down: ElasticLinear, activation: Activation) -> None:
+    Those are the first ones; or with `chunk`, the full width, the first `width` of every chunk of
+    them, as LightHuBERT slices (Wang et al. 2022, arXiv:2203.15610), so that what a ratio of the
+    width uses is nested from width to width.
+    """
+
+    def __init__(
+        self,
+        up: ElasticLinear,
+        down: ElasticLinear,
+        activation: Activation,
+        chunk: int | None = None,
+    ) -> None:
         super().__init__()
-        self.up, self.down, self.activation = up, down, activation
+        self.up, self.down, self.activation, self.chunk = up, down, activation, chunk
+        self._full = down.outputs, up.outputs
 
     @classmethod
-    def from_plain(cls, module: FeedForward) -> Self:
+    def from_plain(cls, module: FeedForward, chunk: int | None = None) -> Self:
         up, down = ElasticLinear.from_plain(module.up), ElasticLinear.from_plain(module.down)
-        return cls(up, down, module.activation)
+        return cls(up, down, module.activation, chunk)
 
     def set_active(self, width: int, hidden: int) -> None:
-        self.up.set_active(width, hidden)
-        self.down.set_active(hidden, width)
+        """Raises `UserError` beyond the weights: with `chunk`, already beyond the full ratio."""
+        check_slice("ElasticFeedForward", width=(width, self._full[0]))
+        check_slice("ElasticFeedForward", hidden=(hidden, self._most(width)))
+        features = prefix(width)
+        inner = prefix(hidden) if self.chunk is None else chunked(width, hidden, self.chunk)
+        self.up.set_pieces(features, inner)
+        self.down.set_pieces(inner, features)
+
+    def _most(self, width: int) -> int:
+        """Hidden features there are for a width."""
+        full = self._full[1]
+        if self.chunk is None:
+            return full
+        whole, rest = divmod(full, self.chunk)
+        return whole * width + min(rest, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return _feed(x, self.up, self.down, self.activation)

@@ -7,7 +7,7 @@ from typing import Self, final
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stillhouse.core.elastic.bounds import check_slice
+from stillhouse.core.elastic.bounds import check_slice, set_quickly
 from stillhouse.core.elastic.copies import copied
 
 
@@ -18,7 +18,7 @@ class ElasticLayerNorm(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor, eps: float) -> None:
         super().__init__()
         self.weight, self.bias, self.eps = copied(weight), copied(bias), eps
-        self.width = weight.shape[0]
+        self.width = self._full = weight.shape[0]
 
     @classmethod
     def from_plain(cls, module: nn.LayerNorm) -> Self:
@@ -27,9 +27,14 @@ class ElasticLayerNorm(nn.Module):
             raise ValueError(f"expected a norm over one axis with scale and bias, got {module}")
         return cls(module.weight, module.bias, module.eps)
 
+    @property
+    def normalized_shape(self) -> tuple[int]:
+        """As `nn.LayerNorm` calls it."""
+        return (self.width,)
+
     def set_active(self, width: int) -> None:
-        check_slice("ElasticLayerNorm", width=(width, self.weight.shape[0]))
-        self.width = width
+        check_slice("ElasticLayerNorm", width=(width, self._full))
+        set_quickly(self, width=width)
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight[: self.width], self.bias[: self.width]

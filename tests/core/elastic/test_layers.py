@@ -12,15 +12,20 @@ from torch import Tensor, nn
 
 from stillhouse.core.elastic import (
     ElasticAttention,
+    ElasticBatchNorm,
     ElasticConv1d,
+    ElasticConv2d,
     ElasticEmbedding,
     ElasticFeedForward,
     ElasticLayerNorm,
     ElasticLinear,
+    ElasticPositionalConv,
     FeedForward,
+    PositionalConv,
     SelfAttention,
     draw_weights,
 )
+from stillhouse.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,15 @@ def samples(setting: dict[str, int], generator: torch.Generator) -> tuple[Tensor
 
 def signal(setting: dict[str, int], generator: torch.Generator) -> tuple[Tensor]:
     return (torch.randn(2, setting["inputs"], 11, generator=generator),)
+
+
+def image(setting: dict[str, int], generator: torch.Generator) -> tuple[Tensor]:
+    channels = setting["inputs"] if "inputs" in setting else setting["width"]
+    return (torch.randn(3, channels, 9, 7, generator=generator),)
+
+
+def positions(setting: dict[str, int], generator: torch.Generator) -> tuple[Tensor]:
+    return (torch.randn(2, 9, setting["width"], generator=generator),)
 
 
 def words(setting: dict[str, int], generator: torch.Generator) -> tuple[Tensor]:
@@ -114,8 +128,73 @@ CASES = {
         {"inputs": 1, "outputs": 1, "kernel": 1},
         signal,
     ),
+    "depthwise convolution that multiplies channels": Case(
+        conv(6, 12, groups=6, padding=2),
+        ElasticConv1d.from_plain,
+        {"inputs": 6, "outputs": 12, "kernel": 5}, {"inputs": 4, "outputs": 8, "kernel": 3},
+        {"inputs": 1, "outputs": 2, "kernel": 1},
+        signal,
+    ),
+    "grouped convolution": Case(
+        conv(8, 12, groups=4, padding=2),
+        ElasticConv1d.from_plain,
+        {"inputs": 8, "outputs": 12, "kernel": 5}, {"inputs": 4, "outputs": 8, "kernel": 3},
+        {"inputs": 4, "outputs": 4, "kernel": 1},
+        signal,
+    ),
+    "convolution padded to the same length": Case(
+        lambda: nn.Conv1d(6, 8, 5, padding="same", device="meta"),
+        ElasticConv1d.from_plain,
+        {"inputs": 6, "outputs": 8, "kernel": 5}, {"inputs": 4, "outputs": 3, "kernel": 3},
+        {"inputs": 1, "outputs": 1, "kernel": 1},
+        signal,
+    ),
+    "2-d convolution": Case(
+        lambda: nn.Conv2d(6, 8, 5, padding=2, stride=(1, 2), device="meta"),
+        ElasticConv2d.from_plain,
+        {"inputs": 6, "outputs": 8, "kernel": 5}, {"inputs": 4, "outputs": 3, "kernel": 3},
+        {"inputs": 1, "outputs": 1, "kernel": 1},
+        image,
+    ),
+    "2-d depthwise convolution without bias": Case(
+        lambda: nn.Conv2d(6, 6, 5, padding=2, groups=6, bias=False, device="meta"),
+        ElasticConv2d.from_plain,
+        {"inputs": 6, "outputs": 6, "kernel": 5}, {"inputs": 4, "outputs": 4, "kernel": 3},
+        {"inputs": 1, "outputs": 1, "kernel": 1},
+        image,
+    ),
+    "1-d batch norm": Case(
+        lambda: nn.BatchNorm1d(12, device="meta"),
+        ElasticBatchNorm.from_plain,
+        {"width": 12}, {"width": 7}, {"width": 1},
+        rows,
+    ),
+    "2-d batch norm": Case(
+        lambda: nn.BatchNorm2d(12, device="meta"),
+        ElasticBatchNorm.from_plain,
+        {"width": 12}, {"width": 7}, {"width": 1},
+        image,
+    ),
+    "positional convolution": Case(
+        lambda: PositionalConv.sized(12, 5, 3),
+        ElasticPositionalConv.from_plain,
+        {"width": 12}, {"width": 9}, {"width": 3},
+        positions,
+    ),
+    "positional convolution with an even kernel": Case(
+        lambda: PositionalConv.sized(12, 4, 3),
+        ElasticPositionalConv.from_plain,
+        {"width": 12}, {"width": 9}, {"width": 3},
+        positions,
+    ),
+    "embedding with padding": Case(
+        lambda: nn.Embedding(7, 12, 0, _weight=torch.empty(7, 12, device="meta")),
+        ElasticEmbedding.from_plain,
+        {"width": 12}, {"width": 5}, {"width": 1},
+        words,
+    ),
     "embedding": Case(
-        lambda: nn.Embedding(7, 12, device="meta"),
+        lambda: nn.Embedding(7, 12, _weight=torch.empty(7, 12, device="meta")),
         ElasticEmbedding.from_plain,
         {"width": 12}, {"width": 5}, {"width": 1},
         words,
@@ -131,6 +210,11 @@ def with_weights(case: Case, seed: int = 0) -> nn.Module:
     plain = case.plain().to_empty(device="cpu")
     for weight in plain.parameters():
         nn.init.normal_(weight, generator=generator)
+    for name, buffer in plain.named_buffers():
+        if name == "num_batches_tracked":
+            buffer.zero_()
+        else:
+            nn.init.uniform_(buffer, 0.5, 1.5, generator=generator)
     return plain
 
 
@@ -203,15 +287,15 @@ def test_gradients_reach_the_active_slice_and_nothing_else(case: Case) -> None:
     for name, weight in elastic.named_parameters():
         assert own[name].grad is not None
         place = torch.zeros_like(weight)
-        place[region(weight, own[name])] = own[name].grad
+        place[region(weight, own[name], "kernel" in case.full)] = own[name].grad
         assert torch.equal(weight.grad, place), name
 
 
-def region(full: Tensor, part: Tensor) -> tuple[slice, ...]:
+def region(full: Tensor, part: Tensor, centred: bool) -> tuple[slice, ...]:
     """Prefixes along every axis, but the centre along a kernel's."""
     starts = [0] * full.dim()
-    if full.dim() == 3 and full.shape[2] == 5:
-        starts[2] = (full.shape[2] - part.shape[2]) // 2
+    for axis in range(2, full.dim() if centred else 2):
+        starts[axis] = (full.shape[axis] - part.shape[axis]) // 2
     return tuple(slice(a, a + size) for a, size in zip(starts, part.shape, strict=True))
 
 
@@ -271,13 +355,13 @@ def test_attention_agrees_with_its_definition() -> None:
 @pytest.mark.parametrize("kernel", [4, 2])
 def test_kernel_without_a_centre_is_refused(kernel: int) -> None:
     elastic = ElasticConv1d.from_plain(nn.Conv1d(2, 2, 5, padding=2))
-    with pytest.raises(ValueError, match=f"less an even number.*came {kernel}"):
+    with pytest.raises(ValueError, match=rf"less an even number.*came \({kernel},\)"):
         elastic.set_active(2, 2, kernel)
 
 
 def test_kernel_that_would_change_the_number_of_positions_is_refused() -> None:
     elastic = ElasticConv1d.from_plain(nn.Conv1d(2, 2, 5, padding=1))
-    with pytest.raises(ValueError, match="padding 1"):
+    with pytest.raises(ValueError, match=r"padding \(1,\)"):
         elastic.set_active(2, 2, 1)
 
 
@@ -299,13 +383,12 @@ def test_depthwise_channels_move_together() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        nn.Conv1d(4, 4, 3, groups=2),
-        nn.Conv1d(4, 4, 3, padding="same"),
+        nn.Conv1d(4, 4, 4, padding="same"),
         nn.Conv1d(4, 4, 3, padding=1, padding_mode="circular"),
     ],
 )
 def test_convolutions_without_an_elastic_twin_are_refused(module: nn.Conv1d) -> None:
-    with pytest.raises(ValueError, match="expected groups 1 or depthwise"):
+    with pytest.raises(ValueError, match="equal padding of both sides with zeros"):
         ElasticConv1d.from_plain(module)
 
 
@@ -314,8 +397,32 @@ def test_norms_and_embeddings_without_an_elastic_twin_are_refused() -> None:
         ElasticLayerNorm.from_plain(nn.LayerNorm((2, 3)))
     with pytest.raises(ValueError, match="scale and bias"):
         ElasticLayerNorm.from_plain(nn.LayerNorm(3, elementwise_affine=False))
-    with pytest.raises(ValueError, match="without padding"):
-        ElasticEmbedding.from_plain(nn.Embedding(3, 2, padding_idx=0))
+    with pytest.raises(ValueError, match="without max_norm"):
+        ElasticEmbedding.from_plain(nn.Embedding(3, 2, max_norm=1.0))
+    with pytest.raises(ValueError, match="running statistics"):
+        ElasticBatchNorm.from_plain(nn.BatchNorm1d(3, track_running_stats=False))
+
+
+def test_channels_that_groups_do_not_divide_are_refused() -> None:
+    elastic = ElasticPositionalConv.from_plain(PositionalConv(nn.Conv1d(12, 12, 3, groups=4)))
+    with pytest.raises(UserError, match="4 groups divide, came 6 inputs"):
+        elastic.set_active(6)
+
+
+def test_grouped_convolution_keeps_the_first_channels_of_every_group() -> None:
+    plain = nn.Conv1d(12, 12, 3, groups=3)
+    elastic = ElasticConv1d.from_plain(plain)
+    elastic.set_active(9, 9)
+    assert torch.equal(elastic.extract().weight, plain.weight[:9, :3])
+
+
+def test_padding_entry_learns_nothing() -> None:
+    elastic = ElasticEmbedding.from_plain(nn.Embedding(5, 6, padding_idx=2))
+    elastic.set_active(4)
+    elastic(torch.tensor([1, 2, 2])).sum().backward()
+    assert elastic.weight.grad[1, :4].tolist() == [1.0] * 4
+    assert not elastic.weight.grad[2].any()
+    assert elastic.extract().padding_idx == 2
 
 
 def test_fresh_weights_depend_on_the_generator_alone() -> None:
