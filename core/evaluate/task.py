@@ -25,6 +25,8 @@ class Task(ABC):
     """Width of the model's output (number of classes)."""
     labels: tuple[str, ...]
     data: TaskData
+    preparation: str = ""
+    """How an input is made of what a user has, in a sentence for the model card."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -48,9 +50,11 @@ class Task(ABC):
 class Classification(Task):
     """One label a sample: cross-entropy, accuracy and log-loss.
 
-    Inputs are (frames, features). Training views move by up to `shift` frames, get noise of
-    standard deviation `noise`, and lose up to `mask` frames in a row to zeros, the mean of
-    standardised features (time masking of SpecAugment, Park et al. 2019, section 2).
+    Inputs are (frames, features), (samples,) of a waveform, or (tokens,), whole numbers. Training
+    views move by up to `shift` frames or samples (frames repeat their edge, waveforms get silence),
+    get noise of standard deviation `noise`, and lose up to `mask` of them in a row to zeros, the
+    mean of standardised features (time masking of SpecAugment, Park et al. 2019, section 2).
+    Whole numbers have no views but themselves.
     """
 
     metrics = CLASSIFICATION
@@ -64,8 +68,10 @@ class Classification(Task):
         shift: int = 0,
         noise: float = 0.0,
         mask: int = 0,
+        preparation: str = "",
     ) -> None:
         self.name, self.data, self.labels = name, data, labels
+        self.preparation = preparation
         self.input_shape = tuple(data.train.inputs.shape[1:])
         self.outputs = len(labels)
         self._shift, self._noise, self._mask = shift, noise, mask
@@ -81,16 +87,21 @@ class Classification(Task):
         }
 
     def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        if not inputs.is_floating_point():
+            return inputs
         if self._shift:
-            moves = torch.randint(
-                -self._shift, self._shift + 1, (len(inputs), 1), generator=generator
-            )
-            frames = torch.arange(inputs.shape[1])
-            source = (frames - moves).clamp(0, inputs.shape[1] - 1)
-            inputs = inputs.gather(1, source[..., None].expand_as(inputs))
+            inputs = self._shifted(inputs, generator)
         if self._noise:
             inputs = inputs + self._noise * torch.randn(inputs.shape, generator=generator)
         return self._masked(inputs, generator) if self._mask else inputs
+
+    def _shifted(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        samples, frames = inputs.shape[:2]
+        moves = torch.randint(-self._shift, self._shift + 1, (samples, 1), generator=generator)
+        wanted = torch.arange(frames) - moves
+        source = wanted.clamp(0, frames - 1)
+        moved = inputs.gather(1, _along(source, inputs))
+        return moved.masked_fill(source != wanted, 0.0) if inputs.ndim == 2 else moved
 
     def _masked(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         samples, frames = inputs.shape[:2]
@@ -100,4 +111,9 @@ class Classification(Task):
         starts = (places * (frames - widths + 1)).long()
         frame = torch.arange(frames)
         hidden = (frame >= starts) & (frame < starts + widths)
-        return inputs.masked_fill(hidden[..., None], 0.0)
+        return inputs.masked_fill(_along(hidden, inputs), 0.0)
+
+
+def _along(frames: Tensor, inputs: Tensor) -> Tensor:
+    """(samples, frames) as wide as inputs (samples, frames, ...)."""
+    return frames.view(*frames.shape, *(1 for _ in inputs.shape[2:])).expand_as(inputs)

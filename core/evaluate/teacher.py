@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.distill.taps import tapped
+from stillhouse.core.evaluate.answers import Answers
+from stillhouse.core.evaluate.data import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +38,28 @@ class Teacher(ABC):
 
 @final
 class ModuleTeacher(Teacher):
-    """One network as the teacher; put in eval mode and frozen."""
+    """One network as the teacher; put in eval mode and frozen.
 
-    def __init__(self, module: nn.Module, taps: tuple[str, ...], widths: Mapping[str, int]) -> None:
+    It runs once on each of the inputs in `seen`: for tasks that have no training views.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        taps: tuple[str, ...],
+        widths: Mapping[str, int],
+        seen: Split | None = None,
+    ) -> None:
         self.module = module.eval().requires_grad_(False)
         self.taps, self.widths = taps, dict(widths)
+        self._answers = None if seen is None else Answers(seen)
 
     @torch.no_grad()
     def observe(self, inputs: Tensor, taps: tuple[str, ...] = ()) -> Observation:
-        logits, features = tapped(self.module, inputs, taps)
-        return Observation(logits, features)
+        def show(given: Tensor) -> Sequence[Tensor]:
+            logits, features = tapped(self.module, given, taps)
+            return [logits, *(features[tap] for tap in taps)]
+
+        shown = show(inputs) if self._answers is None else self._answers.to(inputs, taps, show)
+        logits, *features = shown
+        return Observation(logits, dict(zip(taps, features, strict=True)))

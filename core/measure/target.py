@@ -62,7 +62,8 @@ class Target(ABC):
     ) -> list[Latency]:
         """Latency of several artefacts, interleaved so that drift hits all of them alike.
 
-        Without an example each artefact runs on inputs made up to its own declared shapes.
+        Without an example each artefact runs on inputs made up to its own declared shapes; whole
+        numbers lie in the range of the example it was exported with.
         """
 
     @abstractmethod

@@ -115,6 +115,9 @@ def _use(summary: RunSummary) -> Iterator[str]:
         f"Inference for {plain(summary.task)} on inputs prepared as in training, on a device like "
         "the one measured" + (f" ({device})." if device else ".")
     )
+    if preparation := summary.inputs.get("preparation"):
+        yield ""
+        yield plain(preparation)
 
 
 def _limits(summary: RunSummary) -> Iterator[str]:

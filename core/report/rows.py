@@ -14,11 +14,13 @@ from stillhouse.core.run.summary import ModelRow, RunSummary
 ROLES: Final[Mapping[str, str]] = {
     "teacher": "teacher",
     "found": "found",
+    "inherited": "as inherited",
+    "tuned": "fine-tuned",
     "scratch": "trained from scratch",
     "scaled": "scaled down",
     "finalist": "finalist",
 }
-CLOSING: Final = ("teacher", "found", "scratch", "scaled")
+CLOSING: Final = ("teacher", "found", "inherited", "tuned", "scratch", "scaled")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from stillhouse.core import load
 
 model = load($run)  # a torch module in eval mode
 with torch.inference_mode():
-    outputs = model(inputs)  # inputs: (batch, ...) as in training""")
+    outputs = model(inputs)  # inputs: (batch, ...), $dtype, as in training""")
 
 _ONNX: Final = Template("""\
 import numpy as np
@@ -27,20 +27,28 @@ session = onnxruntime.InferenceSession(
 )
 first = session.get_inputs()[0]
 shape = [n if isinstance(n, int) else 1 for n in first.shape]
-inputs = np.zeros(shape, np.float32)  # put your features here
+inputs = $inputs
 (outputs,) = session.run(None, {first.name: inputs})""")
 
 
 def load_snippet(summary: RunSummary) -> str:
     """Python that loads the torch model from the run directory, named as by default."""
-    return _LOAD.substitute(run=repr_double(f"runs/{summary.name}"))
+    dtype = summary.inputs.get("dtype", "float32")
+    return _LOAD.substitute(run=repr_double(f"runs/{summary.name}"), dtype=dtype)
 
 
 def onnx_snippet(summary: RunSummary) -> str:
     """Python that runs the exported artefact with onnxruntime and numpy alone."""
     path = PurePosixPath("runs") / summary.name / "best"
     name = PurePosixPath(summary.certificate.artefact).name
-    return _ONNX.substitute(artefact=repr_double(str(path / name)))
+    return _ONNX.substitute(artefact=repr_double(str(path / name)), inputs=_inputs(summary))
+
+
+def _inputs(summary: RunSummary) -> str:
+    dtype, ids = summary.inputs.get("dtype", "float32"), summary.inputs.get("ids")
+    if ids is None:
+        return f"np.zeros(shape, np.{dtype})  # put your features here"
+    return f"np.full(shape, {ids[0]}, np.{dtype})  # put your ids here, {ids[0]} to {ids[1]}"
 
 
 def repr_double(text: str) -> str:

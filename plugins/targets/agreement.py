@@ -21,10 +21,11 @@ def difference(
 ) -> float:
     """Largest absolute difference between the runtime's outputs and torch's eager ones.
 
-    Compared on the example and on its negative: a branch that tracing froze shows where inputs
-    differ. Raises `ExportError`, closed by `remedy`, where it exceeds the tolerance or is NaN.
+    Compared on the example and on its negative, or of whole numbers its mirror image: a branch
+    that tracing froze shows where inputs differ. Raises `ExportError`, closed by `remedy`, where it
+    exceeds the tolerance or is NaN.
     """
-    probes = [example, -example] if example.is_floating_point() else [example]
+    probes = [example, -example if example.is_floating_point() else example.flip(-1)]
     worst = float(np.max([np.abs(runtime(x) - reference(module, x)).max() for x in probes]))
     # Written so that NaN is refused too.
     if not worst <= tolerance:

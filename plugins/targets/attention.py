@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper
 
 from stillhouse.plugins.targets.layout import (
@@ -43,26 +44,30 @@ class _Match:
     scale: float
     output: str
     output_shape: Shape
+    mask: str | None = None
+    """Tensor that is true where a position may be attended to, and its four axes."""
+    mask_shape: Shape = ()
 
 
 def fuse_attention(model: onnx.ModelProto) -> int:
     """Replace, in place, every attention that is recognised; returns how many.
 
-    Recognised: softmax(scale * Q K^T) V, without mask, where Q, K and V are heads-first views of
-    tensors (batch, positions, features), packed side by side or separate, and the heads of the
-    result are merged again. Views are told by following element positions, not operator names.
-    Anything else is left as it is; so are all models before opset 23. Nodes that no longer feed
-    anything stay in the graph.
+    Recognised: softmax(scale * Q K^T) V, where Q, K and V are heads-first views of tensors (batch,
+    positions, features), packed side by side or separate, and the heads of the result are merged
+    again; also with a mask that adds 0 or minus infinity to the scores. Views are told by following
+    element positions, not operator names. Anything else is left as it is; so are all models before
+    opset 23. Nodes that no longer feed anything stay in the graph.
     """
     if model.opset_import[0].version < OPSET:
         return 0
     graph = Graph.of(model)
     nodes = list(model.graph.node)
     matches = [m for node in nodes if (m := _match(graph, node)) is not None]
+    masks: set[str] = set()
     for match in matches:
         replaced = graph.producer[match.output]
         place = next(i for i, node in enumerate(nodes) if node is replaced)
-        nodes[place : place + 1] = _replacement(match)
+        nodes[place : place + 1] = [*_mask(match, masks), *_replacement(match)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return len(matches)
@@ -72,7 +77,10 @@ def _match(graph: Graph, node: onnx.NodeProto) -> _Match | None:
     operands = _spelt_out(graph, node) if node.op_type == "Softmax" else _four_dimensional(node)
     if operands is None:
         return None
-    query, key, value, scale, result = operands
+    query, key, value, scale, result, mask = operands
+    mask_shape = graph.shapes.get(mask, ()) if mask else ()
+    if mask and len(mask_shape) != 4:
+        return None
     q, k, v = (origin(graph, name) for name in (query, key, value))
     if node.op_type == "Softmax" and k.indices.ndim == 4:
         k = replace(k, indices=k.indices.swapaxes(-1, -2))
@@ -91,36 +99,69 @@ def _match(graph: Graph, node: onnx.NodeProto) -> _Match | None:
         (scale or 1 / math.sqrt(q.indices.shape[-1])) * q.scale * k.scale,
         merged,
         graph.shapes[merged],
+        mask,
+        mask_shape,
     )
 
 
-_Operands = tuple[str, str, str, float, str]
-"""Query, key (transposed if spelt out), value, scale (0 for the default), result."""
+_Operands = tuple[str, str, str, float, str, str | None]
+"""Query, key (transposed if spelt out), value, scale (0 for the default), result, mask."""
 
 
 def _spelt_out(graph: Graph, softmax: onnx.NodeProto) -> _Operands | None:
     axis = next((a.i for a in softmax.attribute if a.name == "axis"), -1)
-    scores = origin(graph, softmax.input[0])
-    product = graph.producer.get(scores.source)
-    users = graph.users.get(softmax.output[0], [])
-    if product is None or product.op_type != "MatMul" or len(users) != 1:
+    given, mask = _unmasked(graph, softmax.input[0])
+    scores = origin(graph, given)
+    product, mix = graph.producer.get(scores.source), _mixing(graph, softmax.output[0])
+    if product is None or product.op_type != "MatMul" or mix is None:
         return None
-    mix, straight = users[0], np.arange(scores.indices.size)
+    straight = np.arange(scores.indices.size)
     if axis not in (-1, scores.indices.ndim - 1) or (scores.indices.ravel() != straight).any():
         return None
-    if mix.op_type != "MatMul" or mix.input[0] != softmax.output[0]:
-        return None
-    return product.input[0], product.input[1], mix.input[1], scores.scale, mix.output[0]
+    return product.input[0], product.input[1], mix.input[1], scores.scale, mix.output[0], mask
+
+
+def _unmasked(graph: Graph, name: str) -> tuple[str, str | None]:
+    """Scores before a mask is added to them, and the mask's condition."""
+    add = graph.producer.get(name)
+    if add is not None and add.op_type == "Add":
+        for scores, added in (add.input, reversed(add.input)):
+            chosen = graph.producer.get(added)
+            if chosen is not None and chosen.op_type == "Where":
+                kept, hidden = (graph.constants.get(value) for value in chosen.input[1:])
+                if _all(kept, 0.0) and _all(hidden, -math.inf):
+                    return scores, chosen.input[0]
+    return name, None
+
+
+def _mixing(graph: Graph, shares: str) -> onnx.NodeProto | None:
+    """The product with the values; exporters put 0 for the NaN of a query that sees nothing."""
+    users = graph.users.get(shares, [])
+    checked = [node for node in users if node.op_type == "IsNaN"]
+    if checked and len(users) == 2:
+        users = [node for node in users if node is not checked[0]]
+        safe = [checked[0].output[0], users[0].input[1], shares]
+        if list(users[0].input) != safe or not _all(graph.constants.get(safe[1]), 0.0):
+            return None
+        shares = users[0].output[0]
+        users = graph.users.get(shares, [])
+    mixes = len(users) == 1 and users[0].op_type == "MatMul" and users[0].input[0] == shares
+    return users[0] if mixes else None
+
+
+def _all(constant: NDArray[Any] | None, number: float) -> bool:
+    return constant is not None and bool((constant == number).all())
 
 
 def _four_dimensional(node: onnx.NodeProto) -> _Operands | None:
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    plain = node.op_type == "Attention" and len([i for i in node.input if i]) == 3
+    plain = node.op_type == "Attention" and len([i for i in node.input if i]) in (3, 4)
     special = any(value for name, value in attributes.items() if name != "scale")
     if not plain or special or len(node.output) != 1:
         return None
-    query, key, value = node.input[:3]
-    return query, key, value, float(attributes.get("scale", 0.0)), node.output[0]
+    query, key, value, mask = (*node.input, None)[:4]
+    scale = float(attributes.get("scale", 0.0))
+    return query, key, value, scale, node.output[0], mask or None
 
 
 def _heads(view: Origin) -> int:
@@ -169,6 +210,22 @@ def _merged(graph: Graph, name: str) -> str | None:
     return found
 
 
+def _mask(match: _Match, written: set[str]) -> Iterator[onnx.NodeProto]:
+    """Nodes that repeat a mask for every query, as the runtime wants it; each mask once."""
+    name = _repeated(match)
+    if match.mask and name != match.mask and name not in written:
+        written.add(name)
+        shape = (*match.mask_shape[:2], match.shapes[0][1], match.mask_shape[3])
+        yield _constant(f"{name}.shape", shape)
+        yield helper.make_node("Expand", [match.mask, f"{name}.shape"], [name])
+
+
+def _repeated(match: _Match) -> str:
+    queries = match.shapes[0][1]
+    whole = match.mask is None or match.mask_shape[2] == queries
+    return (match.mask or "") if whole else f"{match.mask}.repeated"
+
+
 def _replacement(match: _Match) -> Iterator[onnx.NodeProto]:
     names = [f"{match.output}.{part}" for part in ("query", "key", "value")]
     if match.packed:
@@ -182,7 +239,7 @@ def _replacement(match: _Match) -> Iterator[onnx.NodeProto]:
     result = f"{match.output}.mixed"
     yield helper.make_node(
         "Attention",
-        names,
+        [*names, _repeated(match)] if match.mask else names,
         [result],
         q_num_heads=match.heads,
         kv_num_heads=match.heads,
@@ -192,6 +249,10 @@ def _replacement(match: _Match) -> Iterator[onnx.NodeProto]:
 
 
 def _reshaped(source: str, shape: Shape, output: str) -> Iterator[onnx.NodeProto]:
-    sizes = helper.make_tensor(f"{output}.shape", onnx.TensorProto.INT64, [len(shape)], shape)
-    yield helper.make_node("Constant", [], [f"{output}.shape"], value=sizes)
+    yield _constant(f"{output}.shape", shape)
     yield helper.make_node("Reshape", [source, f"{output}.shape"], [output])
+
+
+def _constant(name: str, shape: Shape) -> onnx.NodeProto:
+    sizes = helper.make_tensor(name, onnx.TensorProto.INT64, [len(shape)], shape)
+    return helper.make_node("Constant", [], [name], value=sizes)

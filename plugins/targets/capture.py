@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 
 from stillhouse.core.measure import ExportError
+from stillhouse.core.measure.inputs import ids_of
 from stillhouse.plugins.targets.program import (
     DTYPES,
     FORMATS,
@@ -73,6 +74,7 @@ class _Reader:
             tuple(self._steps),
             output,
             weights,
+            ids_of(example),
         )
 
     def _weights(self) -> tuple[dict[str, Tensor], dict[str, int]]:

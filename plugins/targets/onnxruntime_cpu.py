@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from stillhouse.core.cost.latency.shapes import Shape
 from stillhouse.core.errors import UserError
 from stillhouse.core.measure import Exported, ExportError, Latency, Reference, Target
+from stillhouse.core.measure.inputs import ids_of
 from stillhouse.plugins.targets import runner, sessions
 from stillhouse.plugins.targets.agreement import array, difference, in_batches
 from stillhouse.plugins.targets.blocks import block_model
@@ -67,6 +68,9 @@ class OnnxRuntimeCpu(Target):
         self._check_batch(example)
         model, exporter = exported_graph(module, example, self.params.exporter, self.params.opset)
         tidy = _tidied(model, self.params.opset, type(module).__name__)
+        ids = ids_of(example)
+        if ids is not None:
+            onnx.helper.set_model_props(tidy, {sessions.IDS: f"{ids[0]} {ids[1]}"})
         session = sessions.session(tidy.SerializeToString(), self.params.threads)
         remedy = (
             "raise the target's tolerance if the model may lose that much, or try its other "

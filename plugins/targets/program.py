@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+from stillhouse.core.measure.inputs import Ids
+
 Value = Any
 """An argument as JSON: a number, null, a list of arguments, `{"text": ...}`, `{"dtype": ...}`,
 `{"device": null}`, `{"memory_format": ...}`, `{"float": "inf"}`, or text that refers to a tensor:
@@ -58,6 +60,8 @@ class Program:
     steps: tuple[Step, ...]
     output: Value
     weights: Mapping[str, Tensor]
+    ids: Ids | None = None
+    """Range of whole-number inputs, see `core.measure.inputs`."""
 
 
 def operation(name: str) -> Callable[..., Any]:

@@ -37,6 +37,7 @@ def stored(program: Program) -> bytes:
             [name, list(args), dict(kwargs)] for name, args, kwargs in map(astuple, program.steps)
         ],
         "output": program.output,
+        **({} if program.ids is None else {"ids": list(program.ids)}),
     }
     text = json.dumps(header, separators=(",", ":"), allow_nan=False)
     return save(dict(program.weights), {_KEY: text})
@@ -72,6 +73,10 @@ def _program(header: dict[str, Any], weights: dict[str, torch.Tensor]) -> Progra
         raise ValueError(f"its format is {header['format']}, this version reads {_FORMAT}")
     shape, dtype = header["input"]
     _ = DTYPES[dtype]
+    ids = header.get("ids")
+    if ids is not None:
+        low, high = map(int, ids)
+        ids = low, high
     steps = tuple(
         Step(str(name), tuple(args), dict(kwargs)) for name, args, kwargs in header["steps"]
     )
@@ -83,7 +88,8 @@ def _program(header: dict[str, Any], weights: dict[str, torch.Tensor]) -> Progra
     outputs: list[str] = []
     decoded(header["output"], outputs.append, torch.device("cpu"))
     _check(outputs, known)
-    return Program(tuple(int(size) for size in shape), dtype, steps, header["output"], weights)
+    sizes = tuple(int(size) for size in shape)
+    return Program(sizes, dtype, steps, header["output"], weights, ids)
 
 
 def _check(used: list[str], known: set[str]) -> None:

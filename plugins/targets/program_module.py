@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 
+from stillhouse.core.measure.inputs import drawn
 from stillhouse.plugins.targets.program import (
     DTYPES,
     INPUT,
@@ -22,12 +23,9 @@ from stillhouse.plugins.targets.program import (
 
 
 def made_up(program: Program, device: torch.device) -> Tensor:
-    """Normally distributed inputs, or zeros of a whole-number type, of the declared shape."""
-    dtype = DTYPES[program.dtype]
-    if not dtype.is_floating_point:
-        return torch.zeros(program.shape, dtype=dtype, device=device)
-    drawn = torch.randn(program.shape, generator=torch.Generator().manual_seed(0))
-    return drawn.to(device, dtype)
+    """Normally distributed inputs, or whole numbers within `ids`, of the declared shape."""
+    generator = torch.Generator().manual_seed(0)
+    return drawn(program.shape, DTYPES[program.dtype], program.ids, generator).to(device)
 
 
 def built(program: Program, device: torch.device, *, bound: bool) -> torch.fx.GraphModule:

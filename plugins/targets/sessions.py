@@ -29,6 +29,8 @@ _TYPES: Final = {
     "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(int8)": np.int8,
     "tensor(uint8)": np.uint8, "tensor(bool)": np.bool_,
 }  # fmt: skip
+IDS: Final = "stillhouse.ids"
+"""In a file's metadata: the lowest and the highest whole number that its input is known to take."""
 _LARGE_BYTES: Final = 64_000_000
 
 
@@ -62,10 +64,11 @@ def first_line(error: Exception) -> str:
 
 
 def made_up(path: Path, at: onnxruntime.InferenceSession) -> Feed:
-    """Normally distributed inputs, or zeros of another type than a real one, as declared.
+    """Normally distributed inputs, or whole numbers within the file's `IDS` (zeros without).
 
     Raises `MeasureError` for an input without a fixed shape or of a type that arrays do not have.
     """
+    low, high = _ids(path, at)
     rng, feed = np.random.default_rng(0), dict[str, np.ndarray[Any, np.dtype[Any]]]()
     for given in at.get_inputs():
         kind = _TYPES.get(given.type)
@@ -75,9 +78,24 @@ def made_up(path: Path, at: onnxruntime.InferenceSession) -> Feed:
                 f"{given.type} {given.shape}; export the model for one shape"
             )
         real = np.issubdtype(kind, np.floating)
-        drawn = rng.standard_normal(given.shape) if real else np.zeros(given.shape)
+        drawn = (
+            rng.standard_normal(given.shape)
+            if real
+            else rng.integers(low, high, given.shape, endpoint=True)
+        )
         feed[given.name] = drawn.astype(kind)
     return feed
+
+
+def _ids(path: Path, at: onnxruntime.InferenceSession) -> tuple[int, int]:
+    text = at.get_modelmeta().custom_metadata_map.get(IDS, "0 0")
+    try:
+        low, high = map(int, text.split())
+    except ValueError:
+        raise MeasureError(
+            f"{path}: expected two whole numbers as {IDS}, got {text!r}; export the model again"
+        ) from None
+    return low, high
 
 
 def call_of(path: Path, at: onnxruntime.InferenceSession, feed: Feed) -> Callable[[], object]:

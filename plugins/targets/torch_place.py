@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stillhouse.core.errors import UserError
 from stillhouse.plugins.targets.program import Program
-from stillhouse.plugins.targets.program_module import built
+from stillhouse.plugins.targets.program_module import built, made_up
 from stillhouse.plugins.targets.quiet import quiet, reason
 
 Call = Callable[[Tensor], Tensor]
@@ -64,10 +64,9 @@ def call_of(program: Program, place: Place) -> Call:
         return built(program, place.device, bound=True)
     module = built(program, place.device, bound=False)
     compiled: Call = torch.compile(module.forward, fullgraph=True, dynamic=False)
-    example = torch.zeros(program.shape, dtype=getattr(torch, program.dtype), device=place.device)
     try:
         with quiet():
-            compiled(example)
+            compiled(made_up(program, place.device))
     except Exception as failed:  # dynamo and inductor raise whatever they like
         raise UserError(
             f"target {place.name}: torch.compile failed: {reason(failed)}; "

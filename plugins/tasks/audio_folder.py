@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from stillhouse.core.errors import DataError, UserError
 from stillhouse.core.evaluate import Classification, Task
 from stillhouse.plugins.tasks import labels, partition
-from stillhouse.plugins.tasks.audio_features import Analysis, extracted, resampled
+from stillhouse.plugins.tasks.audio_features import extracted
+from stillhouse.plugins.tasks.audio_inputs import analysis_of, waves
+from stillhouse.plugins.tasks.class_folders import class_folders
 from stillhouse.plugins.tasks.info import AudioFolderParams
-from stillhouse.plugins.tasks.recordings import Demand, Wave, classes, decoded
+from stillhouse.plugins.tasks.recordings import Demand
 
 
 def build(params: AudioFolderParams) -> Task:
@@ -23,56 +20,14 @@ def build(params: AudioFolderParams) -> Task:
     `DataError` naming the first file that is broken or out of place, and `UserError` for analysis
     settings that do not fit together.
     """
-    root, analysis = Path(params.path), _analysis(params)
-    members = classes(root, params.ignore)
-    names = tuple(members)
-    files = [path for paths in members.values() for path in paths]
-    targets = np.repeat(np.arange(len(names)), [len(paths) for paths in members.values()])
-    labels.enough(targets, names, partition.FEWEST, str(root))
-    clips = extracted(_waves(files, params, analysis.window), analysis)
-    places = [path.relative_to(root).as_posix() for path in files]
-    parts = partition.lasting(places, targets, params.split_seed)
-    inputs = clips.standardised(parts["train"]).fitted(_frames(params, analysis))
-    data = partition.assemble(inputs, targets, parts)
+    analysis, found = analysis_of(params), class_folders(params.path, params.ignore)
+    labels.enough(found.targets, found.names, partition.FEWEST, params.path)
+    demand = Demand(params.audio_hz, params.seconds, analysis.window, params.resample, params.mono)
+    clips = extracted(waves(found.files, found.targets.tolist(), demand, params.audio_hz), analysis)
+    parts = partition.lasting(found.places(Path(params.path)), found.targets, params.split_seed)
+    frames = analysis.frames(round(params.seconds * params.audio_hz))
+    inputs = clips.standardised(parts["train"]).fitted(frames)
+    data = partition.assemble(inputs, found.targets, parts)
     return Classification(
-        "audio-folder", data, names, shift=params.shift, noise=params.noise, mask=params.mask
+        "audio-folder", data, found.names, shift=params.shift, noise=params.noise, mask=params.mask
     )
-
-
-def _analysis(params: AudioFolderParams) -> Analysis:
-    if params.features == "mfcc" and params.coefficients > params.mels:
-        raise UserError(
-            f"coefficients: expected at most {params.mels}, the number of mels, "
-            f"got {params.coefficients}; lower it or raise mels"
-        )
-    if params.window_ms > 1000 * params.seconds:
-        raise UserError(
-            f"window_ms: expected at most {1000 * params.seconds:g}, the length of a clip, "
-            f"got {params.window_ms:g}; lower it or raise seconds"
-        )
-    return Analysis(
-        audio_hz=params.audio_hz,
-        window=round(params.window_ms * params.audio_hz / 1000),
-        hop=round(params.hop_ms * params.audio_hz / 1000),
-        mels=params.mels,
-        coefficients=params.coefficients if params.features == "mfcc" else None,
-    )
-
-
-def _frames(params: AudioFolderParams, analysis: Analysis) -> int:
-    return analysis.frames(round(params.seconds * params.audio_hz))
-
-
-def _waves(files: Sequence[Path], params: AudioFolderParams, fewest: int) -> Iterator[Wave]:
-    demand = Demand(params.audio_hz, params.seconds, fewest, params.resample, params.mono)
-    heard: dict[bytes, Path] = {}
-    for path in files:
-        wave, audio_hz = decoded(path, demand)
-        wave = resampled(wave, audio_hz, params.audio_hz)
-        twin = heard.setdefault(hashlib.sha256(wave.tobytes()).digest(), path)
-        if twin.parent != path.parent:
-            raise DataError(
-                f"{path}: holds the same sound as {twin}, of another class; "
-                "one of them is mislabelled, remove it"
-            )
-        yield wave

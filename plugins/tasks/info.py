@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stillhouse.core.plugin import CLASSIFICATION, Params, TaskInfo, hookimpl, param
+from stillhouse.plugins.tasks.text_params import TextCsvParams, VaderSentencesParams
+from stillhouse.plugins.tasks.waveform_params import FsddDirParams, WaveformFolderParams
 
 SPLIT_SEED_HELP = "which of the possible splits is drawn"
 SHIFT_HELP = "training views move by up to this many frames"
 NOISE_HELP = "training views get noise of this standard deviation (features have 1)"
+ROWS_HELP = "training views move up or down by up to this many rows"
 MASK_HELP = "training views lose up to this many frames in a row"
 
 
@@ -82,6 +85,14 @@ class AudioFolderParams(Params):
     mask: int = param(6, low=0, searchable=False, help=MASK_HELP)
 
 
+class Mnist5kParams(Params):
+    """Run-file parameters of `mnist-5k`."""
+
+    split_seed: int = param(0, low=0, searchable=False, help=SPLIT_SEED_HELP)
+    shift: int = param(1, low=0, high=8, searchable=False, help=ROWS_HELP)
+    noise: float = param(0.1, low=0, high=2, searchable=False, help=NOISE_HELP)
+
+
 @hookimpl
 def stillhouse_tasks() -> Iterator[TaskInfo]:
     """The tasks that come with stillhouse."""
@@ -107,4 +118,46 @@ def stillhouse_tasks() -> Iterator[TaskInfo]:
         metrics=CLASSIFICATION,
         params=AudioFolderParams,
         extra="speech",
+    )
+    yield TaskInfo(
+        name="waveform-folder",
+        summary="your own recordings, one folder a class, as raw waveforms",
+        build="stillhouse.plugins.tasks.waveform_folder:build",
+        metrics=CLASSIFICATION,
+        params=WaveformFolderParams,
+        extra="speech",
+    )
+    yield TaskInfo(
+        name="fsdd-dir",
+        summary="the Free Spoken Digit Dataset's recordings, with a speaker held out if wanted",
+        build="stillhouse.plugins.tasks.fsdd_dir:build",
+        metrics=CLASSIFICATION,
+        params=FsddDirParams,
+        extra="speech",
+        licence="CC BY-SA 4.0 (data)",
+    )
+    yield TaskInfo(
+        name="vader-sentences",
+        summary="23,703 sentences rated by people, supplied with the package: sentiment, domain",
+        build="stillhouse.plugins.tasks.vader_sentences:build",
+        metrics=CLASSIFICATION,
+        params=VaderSentencesParams,
+        extra="text",
+        licence="MIT (data)",
+    )
+    yield TaskInfo(
+        name="text-csv",
+        summary="your own labelled sentences from one table",
+        build="stillhouse.plugins.tasks.text_csv:build",
+        metrics=CLASSIFICATION,
+        params=TextCsvParams,
+        extra="text",
+    )
+    yield TaskInfo(
+        name="mnist-5k",
+        summary="5,000 handwritten digits of 28 by 28 pixels, supplied with the package",
+        build="stillhouse.plugins.tasks.mnist:build",
+        metrics=CLASSIFICATION,
+        params=Mnist5kParams,
+        licence="BSD-3-Clause (data)",
     )

@@ -21,7 +21,8 @@ Wave = NDArray[np.float32]
 class Demand:
     """What a recording must be, and what may be done to it: see the task's parameters.
 
-    Recordings longer than `seconds` lose both ends; shorter than `fewest` samples they are refused.
+    Recordings longer than `seconds` lose both ends; shorter than `fewest` samples, which is
+    `shortest` in words, they are refused with the advice `remedy`.
     """
 
     audio_hz: int
@@ -29,6 +30,8 @@ class Demand:
     fewest: int
     resample: bool
     mono: bool
+    shortest: str = "one window"
+    remedy: str = "shorten window_ms"
 
 
 def classes(root: Path, ignore: Sequence[str]) -> dict[str, list[Path]]:
@@ -124,9 +127,9 @@ def _check(path: Path, source: Any, demand: Demand) -> None:
         )
     if source.frames * demand.audio_hz < demand.fewest * source.samplerate:
         raise DataError(
-            f"{path}: expected at least {1000 * demand.fewest / demand.audio_hz:g} ms, one "
-            f"window, got {1000 * source.frames / source.samplerate:g} ms; "
-            "remove it or shorten window_ms"
+            f"{path}: expected at least {1000 * demand.fewest / demand.audio_hz:g} ms, "
+            f"{demand.shortest}, got {1000 * source.frames / source.samplerate:g} ms; "
+            f"remove it or {demand.remedy}"
         )
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Final
 
 import numpy as np
 
-from stillhouse.core.errors import DataError
 from stillhouse.core.evaluate import Classification, Task
 from stillhouse.plugins.tasks import partition
 from stillhouse.plugins.tasks.clips import Clips
 from stillhouse.plugins.tasks.info import SpokenDigitsParams
+from stillhouse.plugins.tasks.supplied import verified
 
 SHA256: Final = "27a701a4462e2b0b19bfed87d51a937b24f9f1413c8cdcdb99160e23d26349fa"
 LABELS: Final = (
@@ -28,7 +26,8 @@ def build(params: SpokenDigitsParams) -> Task:
     Speakers occur in every split: the file does not say who speaks. Raises `DataError` when the
     supplied file is missing or altered.
     """
-    content = verified(files("stillhouse.plugins.tasks") / "data" / "fsdd-mfcc.npz")
+    path = files("stillhouse.plugins.tasks") / "data" / "fsdd-mfcc.npz"
+    content = verified(path, SHA256, "the spoken digits")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         clips, targets = Clips(arrays["X"], arrays["lengths"]), arrays["y"]
     parts = partition.exact(range(len(targets)), targets, params.split_seed)
@@ -37,17 +36,3 @@ def build(params: SpokenDigitsParams) -> Task:
     return Classification(
         "spoken-digits", data, LABELS, shift=params.shift, noise=params.noise, mask=params.mask
     )
-
-
-def verified(path: Traversable) -> bytes:
-    """The data file's content, refused with `DataError` unless its hash is the known one."""
-    if not path.is_file():
-        raise DataError(f"{path}: expected the spoken digits, found no file; reinstall stillhouse")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise DataError(
-            f"{path}: expected sha256 {SHA256}, got {found}; "
-            "the file is damaged or altered, reinstall stillhouse"
-        )
-    return content

@@ -57,3 +57,27 @@ def test_shifts_move_frames_and_repeat_the_edge() -> None:
     moved = [(torch.arange(FRAMES) - by).clamp(0, FRAMES - 1).float() for by in range(-2, 3)]
     found = {tuple(frames.tolist()) for frames in view[..., 0]}
     assert found == {tuple(frames.tolist()) for frames in moved}
+
+
+def test_waveforms_move_within_silence() -> None:
+    ramp = torch.arange(1, FRAMES + 1).float().expand(SAMPLES, FRAMES)
+    view = classification(shift=2).augment(ramp, torch.Generator().manual_seed(0))
+    expected = {
+        tuple(float(i + by) if 1 <= i + by <= FRAMES else 0.0 for i in range(1, FRAMES + 1))
+        for by in range(-2, 3)
+    }
+    assert {tuple(wave.tolist()) for wave in view} == expected
+
+
+def test_images_are_masked_row_by_row() -> None:
+    view = classification(mask=3).augment(
+        torch.ones(SAMPLES, FRAMES, 4, 2), torch.Generator().manual_seed(0)
+    )
+    hidden = view[..., 0, 0] == 0
+    assert torch.equal(view, (~hidden).float()[..., None, None].expand_as(view))
+
+
+def test_whole_numbers_have_no_views_but_themselves() -> None:
+    ids = torch.arange(SAMPLES * FRAMES).reshape(SAMPLES, FRAMES)
+    task = classification(shift=2, noise=0.5, mask=3)
+    assert torch.equal(task.augment(ids, torch.Generator().manual_seed(0)), ids)

@@ -33,3 +33,12 @@ def test_an_artefact_for_another_runtime_gets_no_onnxruntime_snippet(summary: Ru
     other = replace(summary, certificate=replace(summary.certificate, artefact="model.tflite"))
     assert "import onnxruntime" in model_card(summary)
     assert "import onnxruntime" not in model_card(other)
+
+
+def test_the_snippets_and_the_card_say_what_inputs_are(summary: RunSummary) -> None:
+    inputs = {"dtype": "int64", "ids": [101, 29000], "preparation": "Cut to 48 tokens."}
+    card = model_card(replace(summary, inputs=inputs))
+    assert "Cut to 48 tokens." in card
+    assert "np.full(shape, 101, np.int64)  # put your ids here, 101 to 29000" in card
+    assert "inputs: (batch, ...), int64, as in training" in card
+    assert "np.zeros(shape, np.float32)  # put your features here" in model_card(summary)

@@ -94,6 +94,69 @@ def test_the_operator_that_the_dynamo_exporter_writes_takes_whole_tensors(tmp_pa
     assert "Transpose" not in operators
 
 
+def _passed_over(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """With a mask that depends on the data: true where a key's first feature is positive."""
+    kept = k[:, :1, None, :, 0] > 0
+    return functional.scaled_dot_product_attention(q, k, v, kept)
+
+
+def _per_query(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.transpose(-1, -2)
+    kept = scores >= scores.mean(-1, keepdim=True)
+    return scores.masked_fill(~kept, -torch.inf).softmax(-1) @ v
+
+
+def _penalised(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return functional.scaled_dot_product_attention(q, k, v, k[:, :1, None, :, 0])
+
+
+class _Twice(nn.Module):
+    """Two attentions over (1, 5, 12) that pass over the positions that begin below 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([_Attention(_plain), _Attention(_plain)])
+        with torch.no_grad():
+            self.parts[1].q.weight.mul_(2.0)  # else exporters write one attention for both
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, out = (x[:, None, None, :, 0] > 0), []
+        for part in self.parts:
+            q, k, v = (part._heads(layer(x)) for layer in (part.q, part.k, part.v))
+            mixed = functional.scaled_dot_product_attention(q, k, v, kept)
+            out.append(mixed.transpose(1, 2).flatten(2))
+        return torch.cat(out, -1)
+
+
+def test_masks_that_hide_positions_are_recognised(tmp_path: Path) -> None:
+    assert _attentions(_Attention(_passed_over), tmp_path, "torchscript") == 1
+
+
+def test_a_mask_is_repeated_for_the_queries_once_a_graph(tmp_path: Path) -> None:
+    assert _attentions(_Twice(), tmp_path, "torchscript") == 2
+    operators = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    assert operators.count("Expand") == 1
+
+
+def test_a_query_that_sees_nothing_gets_zeros(tmp_path: Path) -> None:
+    target = OnnxRuntimeCpu(OnnxRuntimeCpuParams())
+    net = _Twice()
+    example = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(1))
+    path = target.export(net, example, tmp_path / "net.onnx").path
+    assert not target.run(path, -example.abs()).any()
+    with torch.no_grad():
+        assert not net(-example.abs()).any()
+
+
+def test_the_dynamo_exporters_masks_are_repeated_too(tmp_path: Path) -> None:
+    assert _attentions(_Twice(), tmp_path, "dynamo") == 2
+
+
+@pytest.mark.parametrize("mix", [_per_query, _penalised])
+def test_other_masks_answer_the_same(tmp_path: Path, mix: Mix) -> None:
+    _attentions(_Attention(mix), tmp_path, "torchscript")
+
+
 @pytest.mark.parametrize("mix", [_causal, _relative, _over_queries, _inspected, _value_scaled])
 def test_what_is_not_plain_attention_is_left_as_it_is(tmp_path: Path, mix: Mix) -> None:
     assert _attentions(_Attention(mix), tmp_path, "torchscript") == 0

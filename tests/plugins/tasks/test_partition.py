@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from stillhouse.plugins.tasks.partition import FEWEST, SHARES, Ids, Parts, assemble, exact, lasting
+from stillhouse.plugins.tasks.partition import (
+    FEWEST,
+    SHARES,
+    Divide,
+    Ids,
+    Parts,
+    assemble,
+    exact,
+    held_out,
+    lasting,
+    subset,
+    together,
+)
 
 EXPECTED = {"train": 0.55, "tuning": 0.1, "validation": 0.15, "test": 0.2}
 
@@ -76,3 +88,42 @@ def test_the_hash_follows_every_value_and_the_division() -> None:
     assert len({data.sha256, *(other.sha256 for other in others)}) == 4
     assert torch.equal(data.train.inputs, torch.from_numpy(inputs[parts["train"]]))
     assert data.train.targets.dtype == torch.int64
+
+
+@pytest.mark.parametrize("divide", [exact, lasting])
+def test_samples_of_one_group_stay_together(divide: Divide) -> None:
+    groups = [f"group {sample % 40}" for sample in range(100)]
+    targets = np.arange(100) // 40 % 2
+    split_of = owners(together(groups, targets, divide, 0), 100)
+    for group in set(groups):
+        assert len({split_of[i] for i in range(100) if groups[i] == group}) == 1
+    assert set(split_of) == set(SHARES)
+
+
+def test_groups_of_one_are_divided_as_samples_are() -> None:
+    targets = np.repeat(np.arange(2), 30)
+    names = [str(sample) for sample in range(60)]
+    grouped, plain = together(names, targets, exact, 5), exact(names, targets, 5)
+    assert all(np.array_equal(grouped[name], plain[name]) for name in SHARES)
+
+
+def test_what_is_held_out_is_the_test_split_and_the_rest_keeps_its_shares() -> None:
+    targets = np.tile(np.arange(4), 80)
+    test = np.arange(64)
+    parts = held_out(range(320), targets, test, 0)
+    owners(parts, 320)
+    assert np.array_equal(parts["test"], test)
+    counts = {name: np.bincount(targets[parts[name]]).tolist() for name in SHARES}
+    assert counts["tuning"] == [8] * 4
+    assert counts["validation"] == [12] * 4
+    assert counts["train"] == [44] * 4
+
+
+def test_a_subset_is_chosen_by_name() -> None:
+    names = [f"clip {i}" for i in range(50)]
+    small, large = subset(names, 10), subset(names, 30)
+    assert (len(small), len(large)) == (10, 30)
+    assert set(small) < set(large)
+    assert small.tolist() == sorted(small)
+    backwards = subset(names[::-1], 10)
+    assert {names[::-1][i] for i in backwards} == {names[i] for i in small}
