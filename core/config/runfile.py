@@ -22,6 +22,7 @@ from stillhouse.core.config.sections import (
     read_flag,
     read_name,
     read_search,
+    read_student,
     read_target,
     read_teacher,
     read_train,
@@ -35,7 +36,7 @@ from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.records import TaskInfo
 
 KEYS: Final = (
-    "name", "task", "teacher", "recipe", "search", "target", "baselines", "train",
+    "name", "task", "teacher", "student", "recipe", "search", "target", "baselines", "train",
 )  # fmt: skip
 REQUIRED: Final[Mapping[str, str]] = {
     "task": "what the model is for: the name of a task, or NAME: {...}",
@@ -52,13 +53,15 @@ _T = TypeVar("_T")
 class RunFile:
     """A whole run file, every default filled in and every path absolute.
 
-    `source` is the file it came from; two run files that say the same are equal wherever they
-    were written.
+    `student` is the full network that the recipe starts from, by default one of the teacher's
+    shape. `source` is the file it came from; two run files that say the same are equal wherever
+    they were written.
     """
 
     name: str
     task: PluginUse
     teacher: TeacherSection
+    student: PluginUse
     recipe: tuple[PluginUse, ...]
     search: SearchSection
     target: TargetSection
@@ -127,10 +130,12 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
         return read(given[key]) if key in given else default
 
     task = read_use(given["task"], "task", setting)
+    teacher = read_teacher(given["teacher"], setting)
     return RunFile(
         name=optional("name", read_name, name_from(Path(source).stem)),
         task=task,
-        teacher=read_teacher(given["teacher"], setting),
+        teacher=teacher,
+        student=optional("student", lambda spot: read_student(spot, setting), teacher.model),
         recipe=read_recipe(given["recipe"], setting),
         search=read_search(given["search"], setting, _metrics(task, setting.plugins)),
         target=read_target(given["target"], setting),

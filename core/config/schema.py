@@ -9,6 +9,7 @@ from stillhouse.core.config.records import Plugins
 from stillhouse.core.config.runfile import REQUIRED
 from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
 from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.config.values import AUTO
 from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.cost.names import LENGTH_PATTERN, PER_LENGTH
 from stillhouse.core.errors import StillhouseError
@@ -45,6 +46,7 @@ def json_schema(catalogue: Plugins) -> Schema:
                 "name": {"type": "string", "pattern": r"^[^\s/\\.-][^\s/\\]{0,99}$"},
                 "task": _use(catalogue, "task"),
                 "teacher": _flat(catalogue, "model", "model", TeacherTraining),
+                "student": _flat(catalogue, "model", "model", Params),
                 "recipe": {"type": "array", "minItems": 1, "items": _use(catalogue, "method")},
                 "search": _search(catalogue),
                 "target": _flat(catalogue, "runtime", "target", TargetSettings),
@@ -130,7 +132,7 @@ def _param(catalogue: Plugins, param: Param, *, searchable: bool) -> Schema:
 
 def _fixed(catalogue: Plugins, param: Param) -> Schema:
     if param.kind == "space":
-        return {"enum": list(catalogue.names("space"))}
+        return {"enum": [AUTO, *catalogue.names("space")]}
     if param.choices:
         return {"enum": list(param.choices)}
     schema: Schema = {"type": _TYPES[param.kind]}

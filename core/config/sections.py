@@ -9,14 +9,19 @@ from typing import Final
 
 from stillhouse.core.config.limits import read_limits
 from stillhouse.core.config.nodes import Items, Node, Scalar, Spot, shown
-from stillhouse.core.config.records import SearchSection, TargetSection, TeacherSection
+from stillhouse.core.config.records import (
+    PluginUse,
+    SearchSection,
+    TargetSection,
+    TeacherSection,
+)
 from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
 from stillhouse.core.config.teacher import TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
 from stillhouse.core.config.values import Setting, read_values
 from stillhouse.core.cost.names import is_cost
 from stillhouse.core.plugin.metrics import Metric
-from stillhouse.core.plugin.params import declared
+from stillhouse.core.plugin.params import Params, declared
 
 DEFAULT_SAMPLER: Final = "auto"
 SEARCH_KEYS: Final = ("maximize", "minimize", "limits", "sampler")
@@ -27,6 +32,12 @@ _RUN_NAME: Final = re.compile(r"\w[\w.-]{0,99}")
 def read_teacher(spot: Spot, setting: Setting) -> TeacherSection:
     model, training = read_flat(spot, "model", "model", TeacherTraining, setting)
     return TeacherSection(model, TeacherTraining(**training))
+
+
+def read_student(spot: Spot, setting: Setting) -> PluginUse:
+    """The student's model family and the parameters of its full network."""
+    model, _ = read_flat(spot, "model", "model", Params, setting)
+    return model
 
 
 def read_target(spot: Spot, setting: Setting) -> TargetSection:

@@ -62,3 +62,10 @@ class TrainSection(Params):
         help="arithmetic of the training loop",
     )
     threads: int = param(0, low=0, searchable=False, help="CPU threads; 0 takes all")
+    processes: int = param(
+        1,
+        low=1,
+        high=64,
+        searchable=False,
+        help="processes that train the teacher and prepare the methods together, one a GPU",
+    )

@@ -19,6 +19,11 @@ class TeacherTraining(Params):
     warmup: float = param(
         0.1, low=0.0, high=1.0, searchable=False, help="share of updates with a rising rate"
     )
+    freeze: bool = param(
+        False,
+        searchable=False,
+        help="keep the weights that the model's parameters name and train its head alone",
+    )
     patience: int = param(
         0, low=0, searchable=False, help="epochs without gain before stopping; 0 never stops early"
     )

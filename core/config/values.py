@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from stillhouse.core.config.nodes import Scalar, Spot, Table, plain, shown, unknown_word
 from stillhouse.core.config.records import Plugins, SearchRange
 from stillhouse.core.errors import nearest
 from stillhouse.core.plugin.params import Param
 
+AUTO: Final = "auto"
+"""The search space that the student's own family offers."""
 _RANGE_KEYS = ("low", "high", "log", "choices")
 
 
@@ -75,7 +77,7 @@ def _fixed(spot: Spot, param: Param, setting: Setting) -> Any:
     if param.kind == "path":
         return _path(spot, value, setting)
     if param.kind == "space":
-        known = setting.plugins.names("space")
+        known = (AUTO, *setting.plugins.names("space"))
         if value not in known:
             close = nearest(value, known) or f"; known: {', '.join(known) or 'none'}"
             fact = f"unknown search space {unknown_word(value)}{close}"

@@ -60,6 +60,7 @@ def written(run: RunFile) -> str:
                 **values(run.teacher.model),
                 **asdict(run.teacher.training),
             },
+            **_student(run),
             "recipe": [named(use) for use in run.recipe],
             "search": _search(run.search),
             "target": _target(run.target),
@@ -67,6 +68,13 @@ def written(run: RunFile) -> str:
             "train": asdict(run.train),
         }
     )
+
+
+def _student(run: RunFile) -> dict[str, Any]:
+    """The section of a student that is not what the teacher is."""
+    if run.student == run.teacher.model:
+        return {}
+    return {"student": {"model": run.student.name, **values(run.student)}}
 
 
 def named(use: PluginUse) -> dict[str, Any]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from stillhouse.core.config.records import PluginUse, SearchRange
 from stillhouse.core.config.runfile import RunFile
+from stillhouse.core.config.values import AUTO
+from stillhouse.core.config.written import dump
 from stillhouse.core.errors import PlanError
 from stillhouse.core.plan.objectives import check_limits, check_objectives
 from stillhouse.core.plan.order import ordered
-from stillhouse.core.plugin import Catalogue, MethodInfo, declared
+from stillhouse.core.plugin import Catalogue, MethodInfo, Params, declared
 from stillhouse.core.space import Choice, Dimension, Integer, Real, Space
 from stillhouse.core.space.text import load_space
 
@@ -73,7 +75,7 @@ def make_plan(run: RunFile, catalogue: Catalogue) -> Plan:
         ConfigError: the task does not measure an objective or what a limit is on.
         LimitError: a limit on a metric lies beyond the best value it can take.
         PlanError: the recipe cannot be ordered, a gene and a parameter of one method share a
-            name, or a space belongs to another model family than the teacher's.
+            name, or a space belongs to another model family than the student's.
     """
     metrics = catalogue.task(run.task.name).metrics
     if metrics:
@@ -112,15 +114,34 @@ def _step(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue) 
 def _opened(info: MethodInfo, use: PluginUse, run: RunFile, catalogue: Catalogue) -> Space | None:
     for parameter in declared(info.params):
         if parameter.kind == "space" and use.fixed.get(parameter.name):
-            record = catalogue.space(str(use.fixed[parameter.name]))
-            if record.family != run.teacher.model.name:
+            key, name = f"recipe.{info.name}.{parameter.name}", str(use.fixed[parameter.name])
+            if name == AUTO:
+                return automatic_space(run.student, catalogue, key)
+            record = catalogue.space(name)
+            if record.family != run.student.name:
                 raise PlanError(
-                    f"recipe.{info.name}.{parameter.name}: search space '{record.name}' is for "
-                    f"the model family '{record.family}', but the teacher is a "
-                    f"'{run.teacher.model.name}'; choose one of that family (stillhouse plugins)"
+                    f"{key}: search space '{record.name}' is for the model family "
+                    f"'{record.family}', but the student is a '{run.student.name}'; choose one of "
+                    f"that family (stillhouse plugins), {AUTO}, or another student:"
                 )
             return load_space(catalogue.space_text(record), record.name)
     return None
+
+
+def automatic_space(student: PluginUse, catalogue: Catalogue, key: str) -> Space:
+    """The space that the student's family offers for a full network of these parameters.
+
+    Raises PlanError for a family without one, UserError for parameters that leave no choice.
+    """
+    record = catalogue.model(student.name)
+    if not record.space:
+        raise PlanError(
+            f"{key}: the model family '{student.name}' offers no automatic space; name one of its "
+            "spaces (stillhouse plugins)"
+        )
+    offer = cast("Callable[[Params], Mapping[str, Any]]", catalogue.resolve_space(record))
+    dimensions = offer(record.params(**student.fixed))
+    return load_space(dump({"dimensions": dict(dimensions)}), f"automatic space of {student.name}")
 
 
 def dimension(name: str, searched: SearchRange) -> Dimension:

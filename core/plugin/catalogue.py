@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, final
 
 from stillhouse.core.errors import PluginError, UserError, nearest
@@ -99,6 +100,10 @@ class Catalogue:
         if isinstance(record, SpaceInfo):
             raise TypeError(f"space '{record.name}' is a file and has no code: use space_text")
         return code.resolve(record, self.provenance(BY_INFO[type(record)].kind, record.name))
+
+    def resolve_space(self, record: ModelInfo) -> object:
+        """Import the function that a family offers automatic spaces by; raises like `resolve`."""
+        return self.resolve(replace(record, build=record.space))
 
     def space_text(self, record: SpaceInfo) -> str:
         """The YAML text of a search space; raises PluginError when it cannot be read."""

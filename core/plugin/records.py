@@ -49,7 +49,15 @@ class MethodInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo(Record):
-    """A model family: `build` is a final subclass of `core.evaluate.ModelFamily`."""
+    """A model family: `build` is a final subclass of `core.evaluate.ModelFamily`.
+
+    `space` is a dotted string to a function that needs no torch: from the family's parameters to
+    the dimensions of a search space, as a space's file has them (`space: auto`). `converts` names
+    classes of other libraries whose networks the family can translate.
+    """
+
+    space: str = ""
+    converts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

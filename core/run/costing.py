@@ -29,6 +29,7 @@ from stillhouse.core.cost.names import P95, is_timed
 from stillhouse.core.cost.resident import NAME as RESIDENT
 from stillhouse.core.cost.resident import ResidentModel
 from stillhouse.core.errors import LimitError, RunDirectoryError, UserError
+from stillhouse.core.evaluate import ModelFamily
 from stillhouse.core.evaluate.evaluator import skeleton_of
 from stillhouse.core.evaluate.skeletons import description
 from stillhouse.core.evaluate.state import Structure
@@ -88,7 +89,7 @@ def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
         return _costing(opened, kept, np.random.default_rng(opened.context.seed("limits")))
     rng = np.random.default_rng(opened.context.seed("costs"))
     energy = _energy(opened, device.energy)
-    teacher = counted_structure(opened, opened.full, energy)
+    teacher = counted_structure(opened.teacher_family, opened.teacher_full, energy)
     pool = pool_of(opened, rng)
     _settle_counted(opened, pool, teacher, energy, rng)
     facts = _facts(opened, device, pool, teacher, rng)
@@ -121,7 +122,8 @@ def _facts(
 
 
 def _teacher_shape(opened: Opened) -> dict[str, Any]:
-    return {"family": opened.family.name, "structure": opened.full, "rebuilds": []}
+    family, structure = opened.teacher_family.name, opened.teacher_full
+    return {"family": family, "structure": structure, "rebuilds": []}
 
 
 def _kept(path: Path) -> dict[str, Any] | None:
@@ -169,11 +171,11 @@ def _limits(opened: Opened, teacher: Mapping[str, float]) -> tuple[Limit, ...]:
 
 
 def counted_structure(
-    opened: Opened, structure: Structure, energy: EnergyTable = RELATIVE
+    family: ModelFamily, structure: Structure, energy: EnergyTable = RELATIVE
 ) -> dict[str, float]:
-    """Counted costs of one plain structure of the run's family."""
-    columns = opened.family.columns([structure])
-    table = counted(opened.family.sheet(structure, columns), energy)
+    """Counted costs of one plain structure of a family."""
+    columns = family.columns([structure])
+    table = counted(family.sheet(structure, columns), energy)
     return {name: float(values[0]) for name, values in table.items()}
 
 

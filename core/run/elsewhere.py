@@ -14,6 +14,8 @@ from torch import nn
 
 from stillhouse.core.cost.file_size import SizeModel
 from stillhouse.core.cost.latency import LatencyModel, from_json
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import ModelFamily
 from stillhouse.core.evaluate.evaluator import skeleton_of
 from stillhouse.core.evaluate.skeletons import description, skeleton
 from stillhouse.core.evaluate.state import Structure
@@ -56,7 +58,8 @@ def teacher_elsewhere(
         return known
     model = from_json(models["latency"])
     size = exported_sizes(opened, [shape])[0]
-    return Measured(predicted(model, predicted_ms(opened, model, shape["structure"])), size)
+    ms = predicted_ms(opened.teacher_family, model, shape["structure"])
+    return Measured(predicted(model, ms), size)
 
 
 def kept_model(opened: Opened) -> LatencyModel:
@@ -64,10 +67,16 @@ def kept_model(opened: Opened) -> LatencyModel:
     return from_json(json.loads(opened.directory.costs.read_text("utf-8"))["latency"])
 
 
-def predicted_ms(opened: Opened, model: LatencyModel, structure: Structure) -> float:
-    """Of a plain network of the run's family."""
-    columns = opened.family.columns([structure])
-    return float(model.predict(opened.family.sheet(structure, columns))[0])
+def predicted_ms(family: ModelFamily, model: LatencyModel, structure: Structure) -> float:
+    """Of a plain network of a family. `UserError` where the model knows too little of its work."""
+    columns = family.columns([structure])
+    try:
+        return float(model.predict(family.sheet(structure, columns))[0])
+    except ValueError as error:
+        raise UserError(
+            f"the device file cannot tell the latency of a '{family.name}' network ({error}); "
+            "measure the device's operators (stillhouse profile --bundle), or give absolute limits"
+        ) from None
 
 
 def predicted(model: LatencyModel, latency_ms: float) -> Latency:

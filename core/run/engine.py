@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -14,7 +14,7 @@ from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import TrainingError, UserError
 from stillhouse.core.evaluate import Progress
 from stillhouse.core.evaluate.artefacts import fingerprint
-from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
+from stillhouse.core.evaluate.evaluator import Evaluator
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.certifying import certify
@@ -31,6 +31,7 @@ from stillhouse.core.run.searching import make_study, objectives, search
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.run.teaching import initial_state, settle_goals, train_teacher
 from stillhouse.core.run.telling import Told, save_best, summarise
+from stillhouse.core.run.together import prepare_all, together
 from stillhouse.core.search import Study
 
 Clock = Callable[[], float]
@@ -86,13 +87,15 @@ def execute(
         costing = settle_costs(opened, device)
         keep_pool(opened, costing)
         directory.settled()
-    with watch.stage("teacher"):
-        teacher = train_teacher(opened)
-        state = initial_state(opened, teacher)
-        goals = settle_goals(opened, teacher)
+    with together(opened) as shared:
+        with watch.stage("teacher"):
+            teacher = train_teacher(shared)
+            state = initial_state(shared, teacher)
+            goals = settle_goals(opened, teacher)
+        with watch.stage("prepare"):
+            preparing = Evaluator(shared.steps, state, shared.context, shared.store, shared.origin)
+            prepare_all(shared, preparing)
     evaluator = Evaluator(opened.steps, state, opened.context, opened.store, opened.origin)
-    with watch.stage("prepare"):
-        _prepare(opened, evaluator)
     with watch.stage("search"):
         study = make_study(opened, costing.costs, costing.feasible, goals)
         with Ledger(directory.ledger, _fingerprint(opened, costing.facts(), goals)) as ledger:
@@ -115,14 +118,6 @@ def execute(
     for passing in (directory.checkpoints, exports):
         shutil.rmtree(passing, ignore_errors=True)
     return summary
-
-
-def _prepare(opened: Opened, evaluator: Evaluator) -> None:
-    """Have everything prepared that does not depend on the candidate, before the search."""
-    space = opened.plan.space
-    if all(opened.plan.artefacts(b.step) == 1 for b in opened.steps if b.step.info.prepares):
-        with suppress(CandidateError):
-            evaluator.realise(space.decode(space.corners()[0]), 0.0)
 
 
 def _sampler_notes(opened: Opened, study: Study) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.loading import described, load
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from stillhouse.core.measure import Exported, Target
 
 
@@ -21,21 +23,19 @@ def export_model(
     """Write the model of a finished run (or of its `best/` folder) for the target `name`.
 
     `sets` are the target's parameters as `KEY=VALUE`. Its outputs are compared with those of the
-    model loaded from safetensors, on normally distributed inputs.
+    model loaded from safetensors, on normally distributed inputs, or on whole numbers in the range
+    of the task's.
 
     Raises:
         RunDirectoryError: there is no such model; UserError: the target or a parameter is unknown,
             or `out` cannot be written; ExportError: the model does not run there as it should.
     """
-    import torch
-
     use = target_alone(name, sets, catalogue).runtime
     record = catalogue.target(use.name)
     build = cast("Callable[[object], Target]", catalogue.resolve(record))
     target = build(record.params(**use.fixed))
     model = load(folder, catalogue)
-    shape = (int(use.fixed.get("batch", 1)), *_input_shape(folder))
-    example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    example = _made_up(folder, int(use.fixed.get("batch", 1)))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         return target.export(model, example, out)
@@ -45,10 +45,18 @@ def export_model(
         ) from error
 
 
-def _input_shape(folder: Path) -> tuple[int, ...]:
-    shape = described(folder).get("input_shape")
+def _made_up(folder: Path, batch: int) -> Tensor:
+    import torch
+
+    from stillhouse.core.measure.inputs import drawn_as
+
+    known = described(folder)
+    shape, inputs = known.get("input_shape"), known.get("inputs", {})
     if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
         raise RunDirectoryError(
             f"{folder}: model.json: input_shape: expected a list of sizes, got {shape!r}"
         )
-    return tuple(shape)
+    try:
+        return drawn_as(inputs, (batch, *shape), torch.Generator().manual_seed(0))
+    except (ValueError, AttributeError) as error:
+        raise RunDirectoryError(f"{folder}: model.json: inputs: {error}") from None

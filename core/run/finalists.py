@@ -87,14 +87,21 @@ def restored(
 
 def realised(opened: Opened, evaluator: Evaluator, entry: Entry) -> Student:
     """The candidate at full fidelity."""
+    return in_full(opened, evaluator, entry.configuration, "finalist")
+
+
+def in_full(
+    opened: Opened, evaluator: Evaluator, configuration: Mapping[str, Any], label: str
+) -> Student:
+    """A configuration at full fidelity; `label` tells recipes that differ from the run's."""
 
     def make() -> Student:
-        student = evaluator.realise(entry.configuration, 1.0).student
+        student = evaluator.realise(configuration, 1.0).student
         assert student is not None  # noqa: S101 - `values` refused such a recipe in the search
         return student
 
-    key = fingerprint(evaluator.origin, recipe_facts(opened), entry.configuration)
-    return restored(opened, "finalist", key, make)
+    key = fingerprint(evaluator.origin, recipe_facts(opened), configuration)
+    return restored(opened, label, key, make)
 
 
 def recipe_facts(opened: Opened) -> Any:

@@ -26,6 +26,7 @@ from stillhouse.core.measure import (
     structure_key,
 )
 from stillhouse.core.measure.bench import export_untrained
+from stillhouse.core.measure.inputs import at_length
 from stillhouse.core.measure.profile import known_reference
 from stillhouse.core.run.elsewhere import kept_model, predicted
 from stillhouse.core.run.ledger import Entry
@@ -87,7 +88,7 @@ def _at_length(
     """The candidates' networks for inputs of another length, with random weights, timed."""
     context = context_at(opened, length)
     students = [skeleton_of(opened.steps, entry.configuration, context) for entry in entries]
-    example = torch.zeros(batch_size(opened), length, *opened.task.input_shape[1:])
+    example = at_length(opened.task.example(batch_size(opened)), length)
     with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
         pairs = [
             (student, _exported_at(opened, student, example, Path(folder) / str(number)))

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import torch
 
+from stillhouse.core.config.records import PluginUse
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Context, Method, ModelFamily, Progress, Task
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
@@ -15,13 +16,16 @@ from stillhouse.core.evaluate.evaluator import BoundStep
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import Target
 from stillhouse.core.plan import Plan
-from stillhouse.core.plugin import Catalogue, Record, declared
+from stillhouse.core.plugin import Catalogue, Params, Record, declared
 from stillhouse.core.run.directory import RunDirectory
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """What every stage of a run works with. `full` is the teacher's structure."""
+    """What every stage of a run works with.
+
+    `family` and `full` are the student's: its model family, and the full network's structure.
+    """
 
     plan: Plan
     catalogue: Catalogue
@@ -29,6 +33,8 @@ class Opened:
     task: Task
     family: ModelFamily
     full: Structure
+    teacher_family: ModelFamily
+    teacher_full: Structure
     target: Target
     steps: tuple[BoundStep, ...]
     context: Context
@@ -40,8 +46,17 @@ class Opened:
         run = self.plan.run
         return fingerprint(
             self.task.data.sha256, self._task_settings(), self.family.name, self.full,
+            self.teacher_family.name, self.teacher_full, self.weights_source(),
             asdict(run.teacher.training), run.search.seed, run.train.device, run.train.precision,
         )  # fmt: skip
+
+    def weights_source(self) -> str:
+        """What identifies the weights that the teacher's parameters name; "" for fresh ones."""
+        return self.teacher_family.weights_source(self.teacher_params())
+
+    def teacher_params(self) -> Params:
+        use = self.plan.run.teacher.model
+        return self.catalogue.model(use.name).params(**use.fixed)
 
     def _task_settings(self) -> dict[str, Any]:
         """The task's parameters but paths: what lies there is in the data's hash."""
@@ -62,10 +77,8 @@ def open_run(
     _check_device(run.train.device)
     torch.set_num_threads(run.train.threads or torch.get_num_threads())
     task = cast(Task, built(catalogue, catalogue.task(run.task.name), run.task.fixed))
-    model = catalogue.model(run.teacher.model.name)
-    family = cast("type[ModelFamily]", catalogue.resolve(model))()
-    params = model.params(**run.teacher.model.fixed)
-    full = family.structure(params, task.input_shape, task.outputs)
+    teacher_family, teacher_full = _full_network(run.teacher.model, catalogue, task)
+    family, full = _full_network(run.student, catalogue, task)
     runtime = run.target.runtime
     target = cast(Target, built(catalogue, catalogue.target(runtime.name), runtime.fixed))
     steps = tuple(
@@ -88,8 +101,17 @@ def open_run(
     )
     store = ArtefactStore(directory.artefacts)
     return Opened(
-        plan, catalogue, directory, task, family, full, target, steps, context, store
+        plan, catalogue, directory, task, family, full, teacher_family, teacher_full, target,
+        steps, context, store,
     )  # fmt: skip
+
+
+def _full_network(
+    use: PluginUse, catalogue: Catalogue, task: Task
+) -> tuple[ModelFamily, Structure]:
+    model = catalogue.model(use.name)
+    family = cast("type[ModelFamily]", catalogue.resolve(model))()
+    return family, family.structure(model.params(**use.fixed), task.input_shape, task.outputs)
 
 
 def _check_device(name: str) -> None:

@@ -56,7 +56,7 @@ def sheet_of(opened: Opened, codes: Codes) -> OperatorSheet:
 
 def context_at(opened: Opened, length: int) -> Context:
     """The run's context for inputs of another length."""
-    use = opened.plan.run.teacher.model
+    use = opened.plan.run.student
     params = opened.catalogue.model(use.name).params(**use.fixed)
     shape = (length, *opened.task.input_shape[1:])
     full = opened.family.structure(params, shape, opened.task.outputs)
@@ -100,7 +100,8 @@ def run_profile(opened: Opened, count: int | None = None) -> RunProfile:
     pool = pool_of(opened, np.random.default_rng(opened.context.seed("costs")))
     wanted = opened.plan.run.target.profile if count is None else count
     codes = np.concatenate([pool[:1], chosen_of(opened, pool, wanted)])
-    teacher = {"family": opened.family.name, "structure": dict(opened.full), "rebuilds": []}
+    full = dict(opened.teacher_full)
+    teacher = {"family": opened.teacher_family.name, "structure": full, "rebuilds": []}
     every = [teacher, *(described(opened, row) for row in codes)]
     structures = {_key(opened, one): one for one in every}
     return RunProfile(opened.family.name, structures, sheet_of(opened, codes))

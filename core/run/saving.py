@@ -13,7 +13,8 @@ from typing import Any
 from safetensors.torch import save_file
 
 from stillhouse.core.atomic import umask
-from stillhouse.core.evaluate import Student
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import ModelFamily, Student
 from stillhouse.core.evaluate.skeletons import description
 from stillhouse.core.run.loading import FORMAT
 
@@ -24,11 +25,13 @@ def save_model(
     artefact: Path,
     card: str,
     extra: Mapping[str, Any],
+    family: ModelFamily | None = None,
 ) -> None:
     """Write `model.onnx` (the measured artefact), weights, structure and card, then swap them in.
 
     `extra` is JSON-able and kept in `model.json` beside what loading needs: input and labels,
-    policy, configuration, certificate.
+    policy, configuration, certificate. Where the `family` can write another library's model, that
+    lies in a folder of its own, or `model.json` says why not.
     """
     beside = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     shutil.copyfile(artefact, beside / f"model{artefact.suffix}")
@@ -38,14 +41,27 @@ def save_model(
         "format": FORMAT,
         **description(student),
         **extra,
+        **_foreign(family, student, beside),
     }
     (beside / "model.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     (beside / "README.md").write_text(card, "utf-8")
-    for path in (beside, *beside.iterdir()):
+    for path in (beside, *beside.rglob("*")):
         path.chmod((0o777 if path.is_dir() else 0o666) & ~umask())
     if folder.exists():
         folder.rename(Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent)) / "old")
     beside.replace(folder)
+
+
+def _foreign(family: ModelFamily | None, student: Student, folder: Path) -> dict[str, str]:
+    if family is None or type(family).save_foreign is ModelFamily.save_foreign:
+        return {}
+    if student.rebuilds:
+        return {"foreign": f"not written: {student.rebuilds[0].method} changed the form"}
+    try:
+        return {"foreign": family.save_foreign(student.module, folder / "foreign")}
+    except UserError as error:
+        shutil.rmtree(folder / "foreign", ignore_errors=True)
+        return {"foreign": f"not written: {error}"}
 
 
 def sha256(path: Path) -> str:

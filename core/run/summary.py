@@ -13,7 +13,10 @@ PREDICTED = "predicted"
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One line of the closing table. `role` is teacher, found, scratch, scaled or finalist."""
+    """One line of the closing table.
+
+    `role` is teacher, found, inherited, tuned, scratch, scaled or finalist.
+    """
 
     role: str
     label: str
@@ -108,6 +111,8 @@ class RunSummary:
     notes: Sequence[str] = ()
     metrics: Sequence[Mapping[str, Any]] = ()
     """What the task measures: `{"name", "maximize"}`."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """What a model takes: `dtype`, `ids` (see `core.measure.inputs`), `preparation` in words."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False)

@@ -11,9 +11,16 @@ from torch import nn
 
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
-from stillhouse.core.evaluate import Artefact, ModuleTeacher, State, Student
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import (
+    Artefact,
+    ModuleTeacher,
+    State,
+    Student,
+)
 from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.plan.objectives import refuse_beyond_best
+from stillhouse.core.run.frozen import train_head
 from stillhouse.core.run.goals import Goals, goals_of
 from stillhouse.core.run.opened import Opened
 
@@ -22,6 +29,7 @@ def training_settings(opened: Opened) -> TrainSettings:
     """The teacher section's training parameters, also used for the control networks."""
     training = asdict(opened.plan.run.teacher.training)
     training["patience"] = training["patience"] or None
+    del training["freeze"]
     return TrainSettings(**training)
 
 
@@ -32,14 +40,18 @@ def train_teacher(opened: Opened) -> Student:
     module = _fresh(opened)
     module.load_state_dict(dict(artefact.tensors), strict=True)
     updates = int(artefact.record["updates"])
-    return Student(opened.family.name, opened.full, module.eval(), updates)
+    return Student(opened.teacher_family.name, opened.teacher_full, module.eval(), updates)
 
 
 def initial_state(opened: Opened, teacher: Student) -> State:
     """What the recipe starts from: the teacher under the name "teacher", and the data."""
-    widths = opened.family.taps(opened.full)
+    widths = opened.teacher_family.taps(opened.teacher_full)
     module = teacher.module.to(opened.context.device)
-    return State({"teacher": ModuleTeacher(module, tuple(widths), widths)}, opened.task.data)
+    train = opened.task.data.train
+    # Whole numbers have no training views: the teacher need not see a sample twice.
+    seen = None if train.inputs.is_floating_point() else train
+    teaching = ModuleTeacher(module, tuple(widths), widths, seen)
+    return State({"teacher": teaching}, opened.task.data)
 
 
 def settle_goals(opened: Opened, teacher: Student) -> Goals:
@@ -62,17 +74,39 @@ def settle_goals(opened: Opened, teacher: Student) -> Goals:
 
 def _fresh(opened: Opened) -> nn.Module:
     generator = torch.Generator().manual_seed(opened.context.seed("teacher", "weights"))
-    return opened.family.build(opened.full, generator)
+    return opened.teacher_family.build(opened.teacher_full, generator)
 
 
 def _trained(opened: Opened, folder: Path) -> Artefact:
     module = _fresh(opened)
-    result = fit(
-        module,
-        structure=opened.full,
-        state=State({}, opened.task.data),
-        settings=training_settings(opened),
-        context=replace(opened.context, checkpoints=folder),
-        label="teacher",
-    )
+    family, full = opened.teacher_family, opened.teacher_full
+    _take_named(opened, module)
+    context = replace(opened.context, family=family, full=full, checkpoints=folder)
+    settings = training_settings(opened)
+    if opened.plan.run.teacher.training.freeze:
+        result = train_head(module, settings, context)
+    else:
+        state = State({}, opened.task.data)
+        result = fit(
+            module, structure=full, state=state, settings=settings, context=context, label="teacher"
+        )
     return Artefact(module.state_dict(), {"updates": result.updates})
+
+
+def _take_named(opened: Opened, module: nn.Module) -> None:
+    """Give the network the weights that the teacher's parameters name; its head may be fresh."""
+    named = opened.teacher_family.pretrained(opened.teacher_params(), opened.teacher_full)
+    if named is None:
+        if opened.plan.run.teacher.training.freeze:
+            raise UserError(
+                "teacher.freeze: expected a teacher whose parameters name trained weights, got "
+                f"a fresh '{opened.teacher_family.name}'; name weights or take freeze out"
+            )
+        return
+    head = opened.teacher_family.head(opened.teacher_full)
+    missing, unexpected = module.load_state_dict(dict(named), strict=False)
+    lost = [name for name in missing if head is None or not name.startswith(f"{head}.")]
+    if lost or unexpected:
+        raise UserError(
+            f"teacher: the named weights do not fit: {', '.join([*lost, *unexpected][:3])}"
+        )

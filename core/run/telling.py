@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from stillhouse.core.cost.names import is_cost
-from stillhouse.core.evaluate import Student
+from stillhouse.core.evaluate import ModelFamily, Student
 from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, Exported, Measured
+from stillhouse.core.measure.inputs import facts
 from stillhouse.core.report.card import model_card
 from stillhouse.core.run.certifying import Certified
-from stillhouse.core.run.controls import Control
+from stillhouse.core.run.controls import LABELS, Control
 from stillhouse.core.run.costing import Costing, counted_structure
 from stillhouse.core.run.elsewhere import predicted_ms
 from stillhouse.core.run.energy_used import used_mj
@@ -78,6 +79,7 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
         versions=_versions(),
         notes=_notes(told),
         metrics=[{"name": m.name, "maximize": m.better == "higher"} for m in opened.task.metrics],
+        inputs=_inputs(opened),
     )
 
 
@@ -91,12 +93,14 @@ def save_best(told: Told, summary: RunSummary) -> None:
         "task": opened.task.name,
         "labels": list(opened.task.labels),
         "input_shape": list(opened.task.input_shape),
+        "inputs": dict(summary.inputs),
         "configuration": dict(best.entry.configuration),
         "certificate": asdict(summary.certificate),
         "stillhouse": version("stillhouse"),
     }
     card = model_card(summary)
-    save_model(opened.directory.best, best.student, best.artefact.path, card, extra)
+    artefact, family = best.artefact.path, opened.family
+    save_model(opened.directory.best, best.student, artefact, card, extra, family)
     for number, other in enumerate(_along_the_front(told), 2):
         folder = opened.directory.folder / "front" / str(number)
         folder.parent.mkdir(exist_ok=True)
@@ -110,6 +114,12 @@ def save_best(told: Told, summary: RunSummary) -> None:
         }
         text = f"# front {number}\n\nOne of several certified models; see `../../best/README.md`.\n"
         save_model(folder, other.student, other.artefact.path, text, extra)
+
+
+def _inputs(opened: Opened) -> dict[str, Any]:
+    said = opened.task.preparation
+    known = facts(opened.task.data.validation.inputs)
+    return {**known, "preparation": said} if said else known
 
 
 def limit_lines(told: Told) -> list[LimitLine]:
@@ -128,8 +138,7 @@ def _rows(told: Told) -> list[ModelRow]:
     students = [student for *_, student in others]
     files = [export(told.opened, student, told.exports) for student in students]
     pairs = list(zip(students, files, strict=True))
-    model = told.costing.latency
-    expected = [predicted_ms(told.opened, model, student.structure) for student in students]
+    expected = [_expected_ms(told, student) for student in students]
     measured = measure_artefacts(told.opened, told.device, pairs, expected)
     rows = [
         _row(told, role, label, student, artefact, numbers)
@@ -178,9 +187,21 @@ def _row(
 
 def _counted(told: Told, role: str, student: Student) -> Mapping[str, float]:
     """Exact costs: those of the found model's twin are its candidate's."""
-    if role == "scratch":
+    if role in ("scratch", *LABELS):
         return told.certified.passed[0].entry.costs
-    return counted_structure(told.opened, student.structure)
+    return counted_structure(_family(told, student), student.structure)
+
+
+def _family(told: Told, student: Student) -> ModelFamily:
+    opened = told.opened
+    return opened.family if student.family == opened.family.name else opened.teacher_family
+
+
+def _expected_ms(told: Told, student: Student) -> float:
+    """What stands for a latency that cannot be measured here."""
+    if not told.device.foreign:
+        return 0.0
+    return predicted_ms(_family(told, student), told.costing.latency, student.structure)
 
 
 def _score(told: Told, student: Student, name: Any) -> dict[str, float]:
