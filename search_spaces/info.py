@@ -39,3 +39,39 @@ def stillhouse_search_spaces() -> Iterator[SpaceInfo]:
         build="stillhouse.search_spaces:lighthubert-small.yaml",
         family="hubert",
     )
+    yield SpaceInfo(
+        name="lighthubert-small-front-end",
+        summary="LightHuBERT small, and which of two front ends, waveform or fbank",
+        build="stillhouse.search_spaces:lighthubert-small-front-end.yaml",
+        family="hubert",
+    )
+    yield SpaceInfo(
+        name="cnn-small",
+        summary="depthwise convolutional networks of two stages, up to 24 channels",
+        build="stillhouse.search_spaces:cnn-small.yaml",
+        family="cnn",
+    )
+    yield SpaceInfo(
+        name="cnn-small-residual",
+        summary="residual convolutional networks of two stages, up to 24 channels",
+        build="stillhouse.search_spaces:cnn-small-residual.yaml",
+        family="cnn",
+    )
+    yield SpaceInfo(
+        name="ofa-cnn",
+        summary="once-for-all depthwise networks of three stages, up to 16 channels, for images",
+        build="stillhouse.search_spaces:ofa-cnn.yaml",
+        family="cnn",
+    )
+    yield SpaceInfo(
+        name="bert-minilm",
+        summary="text encoders inside MiniLM-L6; width, layers, heads and feed-forward ratio",
+        build="stillhouse.search_spaces:bert-minilm.yaml",
+        family="bert",
+    )
+    yield SpaceInfo(
+        name="bert-mini",
+        summary="text encoders up to 192 wide and 4 layers deep",
+        build="stillhouse.search_spaces:bert-mini.yaml",
+        family="bert",
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.cost.row_costs import RowCosts
 from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import weight_bytes
+
+_ENTRIES: Final = "norm_entries"
 
 
 @final
@@ -18,7 +21,9 @@ from stillhouse.core.cost.terms import weight_bytes
 class SizeModel:
     """Bytes as the weights' own, exactly, plus a constant, plus so many for each operator.
 
-    `residual_bytes` is the largest error on the files it was fitted to.
+    And so many for each entry of a norm: a batch norm's scale is folded into the weights before it,
+    or its running statistics are written beside it. `residual_bytes` is the largest error on the
+    files it was fitted to.
     """
 
     coefficients: Mapping[str, float]
@@ -53,7 +58,10 @@ class SizeModel:
 def _features(sheet: OperatorSheet) -> dict[str, Cells]:
     """A constant and the operators of each kind; what is never run is stored all the same."""
     features: dict[str, Cells] = {"constant": np.ones(sheet.candidates)}
+    nothing = np.zeros(sheet.candidates)
     for row in sheet.rows:
-        before = features.get(row.kind, np.zeros(sheet.candidates))
-        features[row.kind] = before + row["active"]
+        features[row.kind] = features.get(row.kind, nothing) + row["active"]
+        if row.kind == "norm":
+            entries = row["active"] * RowCosts(row).parameters
+            features[_ENTRIES] = features.get(_ENTRIES, nothing) + entries
     return features

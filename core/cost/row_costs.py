@@ -31,7 +31,8 @@ class RowCosts:
 
     @cached_property
     def parameters(self) -> Value:
-        return times(self._weights + self._biases, self._own)
+        own = times(self._weights + self._biases, self._own)
+        return times(own, 1 - self._row["fixed"])
 
     @cached_property
     def weight_bytes(self) -> Value:

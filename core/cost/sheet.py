@@ -58,6 +58,7 @@ COLUMNS: Final = (
     "held",
     "read_positions",
     "shared",
+    "fixed",
     "weight_bits",
     "activation_bits",
     "packed",
@@ -67,8 +68,9 @@ COLUMNS: Final = (
 )
 _DEFAULTS: Final[Mapping[str, float]] = {
     "active": 1, "inputs": 0, "outputs": 0, "positions": 1, "kernel": 1, "groups": 1,
-    "bias": 0, "held": 0, "read_positions": 0, "shared": 0, "weight_bits": 32,
-    "activation_bits": 32, "packed": 0, "density": 1, "probability": 1, "place": 0,
+    "bias": 0, "held": 0, "read_positions": 0, "shared": 0, "fixed": 0,
+    "weight_bits": 32, "activation_bits": 32, "packed": 0, "density": 1, "probability": 1,
+    "place": 0,
 }  # fmt: skip
 
 
@@ -90,6 +92,8 @@ class Operator:
     read_positions: positions read where they are not the output's: before a stride or a pooling,
         of both operands of a sum; 0: equal.
     shared: 1 where the weights and biases are stored with another row (tied embeddings).
+    fixed: 1 where they are constants that no training changes (a Fourier matrix, running
+        statistics): stored and multiplied like any other, but no parameters.
     weight_bits, activation_bits: of one entry.  packed: 1 where rows of weights are packed to whole
         bytes; else an entry takes the smallest of 8, 16, 32 and 64 bits that holds it.
     density (share of weights that is stored), probability (that a sample reaches it),

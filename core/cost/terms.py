@@ -45,7 +45,10 @@ def totals(sheet: OperatorSheet, names: Sequence[str] = NAMES) -> dict[str, Cell
 
 
 def parameters(sheet: OperatorSheet) -> Cells:
-    """Stored weights and biases, zeros included: the sum of `numel` of the plain network."""
+    """Stored weights and biases, zeros included: the sum of `numel` of the plain network.
+
+    Constants that no training changes are none, see `fixed` in the sheet.
+    """
     return totals(sheet, ("parameters",))["parameters"]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.state import Structure
 
 if TYPE_CHECKING:
@@ -42,6 +44,21 @@ class ElasticModule(nn.Module, ABC):
     def structure(self, configuration: Mapping[str, Any]) -> Structure:
         """The structure of the plain network that a configuration extracts to."""
 
+    def tap(self, name: str, configuration: Mapping[str, Any]) -> str:
+        """What a tap of the network that a configuration extracts to is called in the supernet.
+
+        The same, where shallower subnets keep the first layers.
+        """
+        return name
+
+    def sort_by_importance(self) -> None:
+        """Reorder weights so that narrower subnets keep the most important; in place.
+
+        The full network's outputs stay, up to float order (once-for-all, arXiv:1908.09791,
+        section 3.3). Raises `UserError` where the family has no such order.
+        """
+        raise UserError(f"{type(self).__name__} does not sort by importance; use sort: false")
+
 
 class ModelFamily(ABC):
     """Networks of one shape. Final in a plugin, built without arguments."""
@@ -62,6 +79,14 @@ class ModelFamily(ABC):
 
         A configuration may be larger than `full`; UserError when a gene is missing or unknown.
         """
+
+    def whole(self, full: Structure, configuration: Mapping[str, Any]) -> Structure:
+        """The structure of a supernet whose largest subnet a configuration is.
+
+        It holds every part that a gene chooses among, of which `subnet` has one; without such
+        genes the two are the same.
+        """
+        return self.subnet(full, configuration)
 
     @abstractmethod
     def taps(self, structure: Structure) -> dict[str, int]:
@@ -86,3 +111,42 @@ class ModelFamily(ABC):
     @abstractmethod
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """The uniformly scaled-down network of at most so many parameters, as near as it gets."""
+
+    def pretrained(self, params: Any, structure: Structure) -> Mapping[str, Tensor] | None:
+        """Weights that the declared parameters name, for `build`'s network; None: fresh ones.
+
+        They may lack the head, which is then drawn. Raises `UserError` where they are missing,
+        damaged (their hash is known) or of another shape.
+        """
+        return None
+
+    def weights_source(self, params: Any) -> str:
+        """What identifies the weights that the parameters name (a hash); "" where they name none.
+
+        Raises as `pretrained` does.
+        """
+        return ""
+
+    def head(self, structure: Structure) -> str | None:
+        """Name of the module that answers from pooled features: what a frozen teacher trains."""
+        return None
+
+    def masking_point(self, structure: Structure) -> str | None:
+        """Name of the module whose output (batch, positions, width) masked spans replace."""
+        return None
+
+    def translated(self, module: nn.Module) -> nn.Module:
+        """A network of another library as a plain network of this family, weights copied.
+
+        The network has a `structure`; outputs agree within 1e-4. TypeError for a class that the
+        family does not name in its record's `converts`, `UserError` for one of a shape that it
+        cannot have, saying what.
+        """
+        raise TypeError(f"{self.name} translates no other networks, came {type(module).__name__}")
+
+    def save_foreign(self, module: nn.Module, folder: Path) -> str:
+        """Write a plain network as another library's model into a new folder; say what it is.
+
+        Raises `UserError` where that library has no such shape, saying which part.
+        """
+        raise UserError(f"{self.name} has no other library's format to be saved in")

@@ -15,17 +15,14 @@ from stillhouse.core.elastic import (
     ElasticLinear,
 )
 from stillhouse.core.evaluate import ElasticModule
-from stillhouse.plugins.models.keyword_transformer.genes import (
-    complete,
-    gene_values,
-    subnet,
-)
 from stillhouse.plugins.models.keyword_transformer.network import (
+    FAMILY,
     Block,
     KeywordTransformer,
     classify,
     residual,
 )
+from stillhouse.plugins.models.transformer.genes import complete, gene_values, subnet
 
 
 def kept_blocks(depth: int) -> range:
@@ -93,7 +90,8 @@ class ElasticKeywordTransformer(ElasticModule):
 
         Raises `UserError` (a ValueError), leaving the active slice as it was.
         """
-        structure = subnet(self._full_structure, configuration)
+        full = self._full_structure
+        structure = subnet(FAMILY, full, configuration)
         width = structure["width"]
         self.frames.set_active(self.frames.weight.shape[1], width)
         self.positions.set_active(width)
@@ -103,7 +101,7 @@ class ElasticKeywordTransformer(ElasticModule):
         layers = zip(blocks, structure["heads"], structure["hidden"], strict=True)
         for block, heads, hidden in layers:
             block.set_active(width, heads, hidden)
-        self._structure, self._active = structure, complete(self.full, configuration)
+        self._structure, self._active = structure, complete(FAMILY, full, configuration)
 
     def _kept(self, depth: int) -> list[ElasticBlock]:
         blocks = (self.blocks[i] for i in kept_blocks(depth))
@@ -119,7 +117,7 @@ class ElasticKeywordTransformer(ElasticModule):
 
     def structure(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """The structure a configuration extracts to; `UserError` outside the full network."""
-        return subnet(self._full_structure, configuration)
+        return subnet(FAMILY, self._full_structure, configuration)
 
     def extract(self) -> KeywordTransformer:
         blocks = self._kept(self._structure["depth"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
-import numpy as np
 import torch
 from torch import nn
 
-from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import parameters as count_parameters
 from stillhouse.core.elastic import draw_weights
 from stillhouse.core.errors import UserError
@@ -18,13 +16,14 @@ from stillhouse.core.evaluate import ModelFamily
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.models.info import KeywordTransformerParams
 from stillhouse.plugins.models.keyword_transformer.elastic import ElasticKeywordTransformer
-from stillhouse.plugins.models.keyword_transformer.genes import (
-    gene_columns,
-    hidden_width,
-    structured,
+from stillhouse.plugins.models.keyword_transformer.network import (
+    FAMILY,
+    KeywordTransformer,
+    skeleton,
 )
-from stillhouse.plugins.models.keyword_transformer.network import KeywordTransformer, skeleton
 from stillhouse.plugins.models.keyword_transformer.sheet import keyword_transformer_sheet
+from stillhouse.plugins.models.transformer.genes import gene_columns, hidden_width, structured
+from stillhouse.plugins.models.transformer.scaling import scaled
 
 if TYPE_CHECKING:
     from stillhouse.core.space import Columns
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 class KeywordTransformerFamily(ModelFamily):
     """Transformer encoders over feature frames (frames, features) that answer with one label."""
 
-    name = "keyword-transformer"
+    name = FAMILY
 
     def structure(
         self, params: KeywordTransformerParams, input_shape: tuple[int, ...], outputs: int
@@ -63,7 +62,7 @@ class KeywordTransformerFamily(ModelFamily):
         return network
 
     def subnet(self, full: Structure, configuration: Mapping[str, Any]) -> Structure:
-        return structured(full, configuration)
+        return structured(self.name, full, configuration)
 
     def taps(self, structure: Structure) -> dict[str, int]:
         """Block outputs, (batch, frames, width) each."""
@@ -80,33 +79,17 @@ class KeywordTransformerFamily(ModelFamily):
             raise TypeError(f"expected a KeywordTransformer, came {type(module).__name__}")
         return ElasticKeywordTransformer.from_plain(module)
 
+    def masking_point(self, structure: Structure) -> str:
+        return "frames"
+
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """Even widths, heads in proportion (rounded down or up), depth and ratios as in `full`.
 
         Raises `UserError` when even the narrowest has more parameters.
         """
-        widths = [*range(4, full["width"], 2), full["width"]]
-        sizes = [_narrowed(full, width, up) for width in widths for up in (0, 1)]
-        counts = count_parameters(self.sheet(full, self.columns(sizes)))
-        if not (counts <= parameters).any():
-            raise UserError(
-                f"expected a scaled-down network of at most {parameters} parameters, the narrowest "
-                f"keyword-transformer of depth {full['depth']} has {int(counts.min())}"
-            )
-        return sizes[int(np.argmax(np.where(counts <= parameters, counts, -1)))]
+        widths = (*range(4, full["width"], 2), full["width"])
 
+        def count(structures: Sequence[Structure]) -> Cells:
+            return count_parameters(self.sheet(full, self.columns(structures)))
 
-def _narrowed(full: Structure, width: int, up: int) -> Structure:
-    share = width / full["width"]
-    return {
-        **full,
-        "width": width,
-        "heads": [_share(heads, share, up) for heads in full["heads"]],
-        "hidden": [int(hidden_width(hidden, share)) for hidden in full["hidden"]],
-    }
-
-
-def _share(heads: int, share: float, up: int) -> int:
-    """A share of so many heads, rounded down or `up`, at least one."""
-    exact = heads * share
-    return max(1, math.ceil(exact - 1e-9) if up else int(exact + 1e-9))
+        return scaled(self.name, full, widths, parameters, count)

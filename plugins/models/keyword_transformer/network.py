@@ -7,12 +7,14 @@ the last, and the mean over frames takes the class token's place; there is no dr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.core.elastic import FeedForward, SelfAttention
+
+FAMILY: Final = "keyword-transformer"
 
 
 def classify(

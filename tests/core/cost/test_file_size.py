@@ -36,3 +36,15 @@ def test_a_files_overhead_is_recovered_exactly_and_its_weights_are_not_fitted() 
     assert model.residual_bytes < 1e-3
     again = SizeModel.from_json(json.loads(json.dumps(model.to_json())))
     assert np.array_equal(again.predict(unseen), model.predict(unseen))
+
+
+def test_norms_whose_entries_are_folded_away_are_recovered_too() -> None:
+    sheet, unseen = _sheet(20), _sheet(20, seed=1)
+
+    def size(s: OperatorSheet) -> np.ndarray:
+        scales = sum(row["active"] * row["outputs"] for row in s.rows if row.kind == "norm")
+        return weight_bytes(s) + 300.0 - 4.0 * scales
+
+    assert SizeModel.fit(sheet, size(sheet)).predict(unseen) == pytest.approx(
+        size(unseen), abs=1e-3
+    )

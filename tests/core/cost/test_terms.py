@@ -169,6 +169,13 @@ def test_activations_take_their_own_bits() -> None:
     assert terms.bytes_touched(narrow) == 4 * 28 + 50
 
 
+def test_constants_are_stored_and_multiplied_but_are_no_parameters() -> None:
+    fixed = one(LINEAR).map(lambda row: {"fixed": 1})
+    assert terms.parameters(fixed) == 0
+    for term in (terms.weight_bytes, terms.macs, terms.bytes_touched):
+        assert term(fixed) == term(one(LINEAR)) > 0
+
+
 def test_weights_stored_with_another_row_are_read_but_not_stored_again() -> None:
     tied = one(LINEAR).map(lambda row: {"shared": 1})
     assert terms.parameters(tied) == terms.weight_bytes(tied) == 0

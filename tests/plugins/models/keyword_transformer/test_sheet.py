@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stillhouse.core.cost import terms
@@ -60,62 +59,6 @@ def tensor_bytes(module: nn.Module) -> int:
     return held
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """As operators of its own; the scale belongs to the first product."""
-    shares = torch.bmm(query[0], key[0].transpose(1, 2)).softmax(-1)
-    return torch.bmm(shares, value[0]).unsqueeze(0)
-
-
-class Life(TorchDispatchMode):  # type: ignore[misc]
-    """What an eager forward reads and writes, and which tensors are alive at once.
-
-    A storage lives from the operator that writes it to the last that reads it; weights and what
-    nobody reads (a norm's statistics) are left out. Views are free.
-    """
-
-    def __init__(self, weights: nn.Module, example: Tensor) -> None:
-        super().__init__()
-        self._weights = {p.data_ptr() for p in weights.parameters()}
-        self._kept = [example]
-        self._first, self._last = {example.data_ptr(): 0}, {example.data_ptr(): 0}
-        self._bytes = {example.data_ptr(): example.nbytes}
-        self._moments = 0
-        self.touched = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        read = [t for t in args if isinstance(t, Tensor)]
-        written = out[0] if isinstance(out, tuple) else out
-        self._kept += [written] if isinstance(written, Tensor) else []
-        if isinstance(written, Tensor) and pointer(written) not in map(pointer, read):
-            self._happened(read, written)
-            # A copy that a layout asks for is no operator of the network.
-            if func.overloadpacket is not torch.ops.aten.clone:
-                self.touched += sum(t.nbytes for t in (*read, written))
-        return out
-
-    def _happened(self, read: list[Tensor], written: Tensor) -> None:
-        self._bytes[pointer(written)] = written.nbytes
-        self._first[pointer(written)] = self._last[pointer(written)] = self._moments
-        for tensor in read:
-            self._last[pointer(tensor)] = self._moments
-        self._moments += 1
-
-    def peak(self) -> int:
-        return max(
-            sum(
-                self._bytes[key]
-                for key, first in self._first.items()
-                if key not in self._weights and first <= moment <= self._last[key]
-            )
-            for moment in range(self._moments)
-        )
-
-
-def pointer(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
-
-
 def by_group(counter: FlopCounterMode) -> dict[str, float]:
     """torch's own count, split by the modules that the network is made of."""
     found = dict.fromkeys(("attention_projections", "attention_scores", "feed_forward"), 0.0)
@@ -135,9 +78,9 @@ def by_group(counter: FlopCounterMode) -> dict[str, float]:
     return found
 
 
-def ran(structure: Any) -> tuple[FlopCounterMode, Life]:
+def ran(structure: Any, lives: Any) -> tuple[FlopCounterMode, Any]:
     module, example = network(structure), torch.zeros(1, *structure["input_shape"])
-    life = Life(module, example)
+    life = lives(module, example)
     with torch.no_grad(), FlopCounterMode(display=False) as counter, life:
         module(example)
     return counter, life
@@ -157,11 +100,6 @@ def sheet(drawn: list[Any]) -> OperatorSheet:
     return FAMILY.sheet(drawn[0], FAMILY.columns(drawn))
 
 
-@pytest.fixture
-def attention_in_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
-
-
 def test_what_is_stored_is_what_the_built_networks_hold(
     drawn: list[Any], sheet: OperatorSheet
 ) -> None:
@@ -179,11 +117,11 @@ def test_half_precision_halves_the_file(drawn: list[Any], sheet: OperatorSheet) 
 
 
 @pytest.mark.usefixtures("attention_in_three")
-def test_what_runs_is_what_torch_runs(drawn: list[Any], sheet: OperatorSheet) -> None:
+def test_what_runs_is_what_torch_runs(drawn: list[Any], sheet: OperatorSheet, lives: Any) -> None:
     macs, groups = terms.macs(sheet), terms.macs_by_group(sheet)
     touched, peak = terms.bytes_touched(sheet), terms.peak_activation_bytes(sheet)
     for place, structure in enumerate(drawn):
-        counter, life = ran(structure)
+        counter, life = ran(structure, lives)
         assert macs[place] == counter.get_total_flops() / 2
         assert at(groups, place) == by_group(counter)
         assert touched[place] == life.touched

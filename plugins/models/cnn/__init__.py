@@ -1,0 +1,1 @@
+"""Convolutional networks over frames or images: plain network, elastic twin, costs, family."""

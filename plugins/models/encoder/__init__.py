@@ -1,0 +1,1 @@
+"""Transformer encoders of every shape: plain network, elastic twin, costs, families."""

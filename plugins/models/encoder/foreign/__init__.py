@@ -1,0 +1,1 @@
+"""Encoders of transformers: read into plain networks, written from them."""

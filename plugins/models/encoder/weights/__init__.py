@@ -1,0 +1,1 @@
+"""Trained weights by name: found in installed packages, checked, read."""

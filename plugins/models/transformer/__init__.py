@@ -1,0 +1,1 @@
+"""What transformer families share: genes, columns, the rows of a layer, scaling."""
