@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
     from stillhouse.core.evaluate.context import Progress
+
+_EVERY_S: Final = 60.0
 
 
 @contextmanager
@@ -59,22 +62,51 @@ class Bars:
         self._rich.stop_task(task)
 
 
+@dataclass
+class _Work:
+    """One open piece of work, and when it was last spoken of."""
+
+    label: str
+    total: int
+    began: float
+    told: float
+    done: int = 0
+    note: str = ""
+
+
 @final
 class Lines:
-    """A `Progress` that prints one line when work starts and one when it ends."""
+    """A `Progress` that prints a line when work starts, one when it ends, and one each minute."""
 
-    def __init__(self) -> None:
-        self._open: list[tuple[str, float, str]] = []
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._open: list[_Work] = []
+        self._clock = clock
 
     def start(self, label: str, total: int) -> None:
-        print(f"{label} ({total}) ...", file=sys.stderr, flush=True)
-        self._open.append((label, time.monotonic(), ""))
+        _say(f"{label} ({total}) ...")
+        now = self._clock()
+        self._open.append(_Work(label, total, now, now))
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        label, began, old = self._open[-1]
-        self._open[-1] = (label, began, note or old)
+        work, now = self._open[-1], self._clock()
+        work.done, work.note = work.done + steps, note or work.note
+        if now - work.told >= _EVERY_S and 0 < work.done < work.total:
+            left = (now - work.began) / work.done * (work.total - work.done)
+            _say(f"{work.label}: {work.done} of {work.total}, {_time(left)} left  {work.note}")
+            work.told = now
 
     def finish(self) -> None:
-        label, began, note = self._open.pop()
-        seconds = time.monotonic() - began
-        print(f"{label}: {seconds:.1f} s  {note}".rstrip(), file=sys.stderr, flush=True)
+        work = self._open.pop()
+        _say(f"{work.label}: {self._clock() - work.began:.1f} s  {work.note}")
+
+
+def _say(line: str) -> None:
+    print(line.rstrip(), file=sys.stderr, flush=True)
+
+
+def _time(seconds: float) -> str:
+    if seconds < _EVERY_S:
+        return f"about {seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"

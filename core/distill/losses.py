@@ -46,6 +46,21 @@ def hidden_loss(student: Tensor, target: Tensor, kind: HiddenLoss) -> Tensor:
     return 1 - functional.cosine_similarity(student, target, dim=-1).mean()
 
 
+def masked_loss(student: Tensor, target: Tensor, kind: HiddenLoss, mask: Tensor) -> Tensor:
+    """`hidden_loss` over the positions where `mask` (batch, positions) is true, a scalar.
+
+    The mean over each sample's positions, then over samples, so that parts of a batch add up to
+    the whole. Every sample must have a position.
+    """
+    student, target = _at_least_float32(student), _at_least_float32(target)
+    if kind == "cosine":
+        distances = 1 - functional.cosine_similarity(student, target, dim=-1)
+    else:
+        gaps = student - target
+        distances = (gaps.abs() if kind == "l1" else gaps.square()).mean(-1)
+    return ((distances * mask).sum(1) / mask.sum(1)).mean()
+
+
 def instance_norm(features: Tensor) -> Tensor:
     """Zero mean and unit variance over time, for each sample and channel: (batch, time, width)."""
     features = _at_least_float32(features)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.core.distill.losses import soft_labels
+from stillhouse.core.distill.masking import MASKED, Masking, SpanMask, hidden_in, masking_point
 from stillhouse.core.distill.settings import TrainSettings
-from stillhouse.core.distill.taps import Taps
+from stillhouse.core.distill.taps import Taps, tapped
 from stillhouse.core.errors import UserError, nearest
 from stillhouse.core.evaluate.context import Context
 from stillhouse.core.evaluate.data import Batch
@@ -18,6 +20,7 @@ from stillhouse.core.evaluate.family import ElasticModule
 from stillhouse.core.evaluate.state import LAST, LossTerm, Structure
 from stillhouse.core.evaluate.teacher import Observation, Teacher
 
+_MASK: Final = "mask"
 _AUTOCAST: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -28,7 +31,8 @@ class Objective:
     `names` are those of the losses: their weighted sum first, then the addends.
 
     Raises:
-        UserError: when a term asks for a teacher or a tap that is not there.
+        UserError: when a term asks for a teacher or a tap that is not there, or the state for
+            masks that the network cannot have.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Objective:
         terms: tuple[LossTerm, ...],
         settings: TrainSettings,
         context: Context,
+        masking: Masking | None = None,
     ) -> None:
         self._module, self._structure, self._terms = module, structure, terms
         self._context, self._inplace = context, settings.inplace
@@ -52,12 +57,25 @@ class Objective:
         )
         self._wanted = _unique(tap for term in terms for tap in term.student_taps)
         self.adapters = self._build_adapters()
+        self.mask = None if masking is None else self._build_mask(masking)
+        if self.mask is not None:
+            self.adapters[_MASK] = self.mask
 
-    def taps(self) -> Taps:
-        """Hooks on every student tap that a term may read, for as long as training lasts."""
+    @contextmanager
+    def taps(self) -> Iterator[Taps]:
+        """Hooks on every student tap that a term may read, and the mask, while training lasts."""
         real = [tap for tap in self._wanted if tap != LAST]
         depth = self._depth_order(None) if LAST in self._wanted else ()
-        return Taps(self._module, _unique((*real, *depth)))
+        handles = []
+        if self.mask is not None:
+            point = self._module.get_submodule(self._point())
+            handles.append(point.register_forward_hook(hidden_in(self.mask)))
+        try:
+            with Taps(self._module, _unique((*real, *depth))) as taps:
+                yield taps
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def targets(self, inputs: Tensor) -> dict[str, Observation]:
         """What every teacher that a term needs shows on the inputs, with the taps asked for."""
@@ -77,6 +95,8 @@ class Objective:
         with self._autocast():
             logits = self._module(inputs)
         features = {tap: self._feature(tap, taps, configuration) for tap in self._wanted}
+        if self.mask is not None:
+            features[MASKED] = self.mask.shown()
         return Observation(_widened(logits), features)
 
     def losses(
@@ -130,6 +150,21 @@ class Objective:
             }
         )
 
+    def _point(self) -> str:
+        return masking_point(self._context.family, self._structure)
+
+    @torch.no_grad()
+    def _build_mask(self, masking: Masking) -> SpanMask:
+        """A vector as wide as what the full network shows at the masking point."""
+        point = self._point()
+        inputs = self._context.task.example(1).to(self._context.device)
+        training = self._module.training
+        _, shown = tapped(self._module.eval(), inputs, (point,))
+        self._module.train(training)
+        _, positions, width = shown[point].shape
+        masking.check(positions)
+        return SpanMask(width, masking)
+
     def _feature(self, tap: str, taps: Taps, configuration: Mapping[str, Any] | None) -> Tensor:
         name = self._depth_order(configuration)[-1] if tap == LAST else tap
         if name not in taps.features:
@@ -140,10 +175,11 @@ class Objective:
         return _widened(taps.features[name])
 
     def _depth_order(self, configuration: Mapping[str, Any] | None) -> tuple[str, ...]:
-        structure = self._structure
-        if configuration is not None and isinstance(self._module, ElasticModule):
-            structure = self._module.structure(configuration)
-        return tuple(self._context.family.taps(structure))
+        family, elastic = self._context.family, self._module
+        if configuration is None or not isinstance(elastic, ElasticModule):
+            return tuple(family.taps(self._structure))
+        taps = family.taps(elastic.structure(configuration))
+        return tuple(elastic.tap(name, configuration) for name in taps)
 
     def _autocast(self) -> torch.autocast:
         dtype = _AUTOCAST.get(self._context.precision)

@@ -38,6 +38,10 @@ class Optimiser:
         """Add the gradients of a loss to those gathered since the last `step`."""
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
 
+    def gradients(self) -> list[Tensor]:
+        """Those gathered since the last `step`, in the order of the parameters."""
+        return [p.grad for p in self._parameters if p.grad is not None]
+
     def step(self, rate: float) -> None:
         """One update at a learning rate with the gradients gathered, which are then dropped."""
         for group in self._adamw.param_groups:

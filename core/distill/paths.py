@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stillhouse.core.distill.regions import POOL, Region, Whole
+from stillhouse.core.distill.regions import gene_by_gene as gene_by_gene
 
 if TYPE_CHECKING:
     from stillhouse.core.space import Codes, Space
@@ -19,7 +22,7 @@ class PathSampler(ABC):
     """Draws subnets; a pure function of the step and of the generator it is handed.
 
     `name` says all that decides the draws. `leads_with_largest` promises that the first
-    configuration of every draw is the space's largest.
+    configuration of every draw is the largest there is to draw.
     """
 
     name: str
@@ -30,29 +33,16 @@ class PathSampler(ABC):
         """The subnets of update number `step`, each trained on the same batch."""
 
 
-def gene_by_gene(space: Space, count: int, rng: np.random.Generator) -> Codes:
-    """Canonical codes (count, space.width) in which every gene is drawn on its own.
-
-    Each depth comes up equally often, as a supernet needs. `Space.sample` is even over
-    configurations instead, of which nearly all have the greatest depth.
-    """
-    deepest = {d.name: d.values(d.corners()[2]) for d in space.dimensions}
-    drawn = []
-    for d in space.dimensions:
-        layers = int(deepest[d.per]) if d.per else 1
-        drawn.append(d.draw((count, layers), rng).reshape(count, layers * d.columns))
-    return space.canonical(np.concatenate(drawn, axis=1))
-
-
 @final
 class Uniform(PathSampler):
     """One subnet an update, each gene uniform (LightHuBERT, arXiv:2203.15610, section 3)."""
 
-    def __init__(self, space: Space) -> None:
-        self.name, self._space = "uniform", space
+    def __init__(self, where: Space | Region) -> None:
+        self._region = _region(where)
+        self.name = _named("uniform", self._region)
 
     def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
-        return [self._space.decode(gene_by_gene(self._space, 1, rng)[0])]
+        return _decoded(self._region, self._region.draw(1, rng))
 
 
 @final
@@ -61,14 +51,14 @@ class Sandwich(PathSampler):
 
     leads_with_largest = True
 
-    def __init__(self, space: Space, middle: int = 2) -> None:
-        self.name, self._space, self._middle = f"sandwich(middle={middle})", space, middle
-        corners = space.corners()
-        self._largest, self._smallest = space.decode(corners[2]), space.decode(corners[0])
+    def __init__(self, where: Space | Region, middle: int = 2) -> None:
+        self._region, self._middle = _region(where), middle
+        self.name = _named(f"sandwich(middle={middle})", self._region)
+        ends = np.stack([self._region.largest, self._region.smallest])
+        self._ends = _decoded(self._region, ends)
 
     def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
-        middle = gene_by_gene(self._space, self._middle, rng)
-        return [self._largest, self._smallest, *map(self._space.decode, middle)]
+        return [*self._ends, *_decoded(self._region, self._region.draw(self._middle, rng))]
 
 
 @final
@@ -82,15 +72,17 @@ class SizeBins(PathSampler):
 
     def __init__(
         self,
-        space: Space,
+        where: Space | Region,
         parameters: Callable[[Codes], NDArray[np.float64]],
         rng: np.random.Generator,
         *,
         bins: int = 8,
-        pool: int = 4096,
+        pool: int = POOL,
     ) -> None:
-        self.name, self._space = f"size_bins(bins={bins}, pool={pool})", space
-        self._codes = np.concatenate([space.corners(), gene_by_gene(space, pool, rng)])
+        self._region = region = _region(where)
+        self.name = _named(f"size_bins(bins={bins}, pool={pool})", region)
+        ends = np.stack([region.smallest, region.largest])
+        self._codes = np.concatenate([ends, region.draw(pool, rng)])
         sizes = parameters(self._codes)
         edges = np.linspace(sizes.min(), sizes.max(), bins + 1)[1:-1]
         places = np.digitize(sizes, edges)
@@ -98,4 +90,34 @@ class SizeBins(PathSampler):
 
     def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
         members = self._bins[rng.integers(len(self._bins))]
-        return [self._space.decode(self._codes[members[rng.integers(len(members))]])]
+        member = members[rng.integers(len(members))]
+        return _decoded(self._region, self._codes[member][None])
+
+
+@final
+class Shrinking(PathSampler):
+    """One sampler after the other over `updates`, each opening more of the space.
+
+    Progressive shrinking (once-for-all, arXiv:1908.09791, section 3.3).
+    """
+
+    def __init__(self, stages: Sequence[PathSampler], updates: int) -> None:
+        self._stages, self._updates = tuple(stages), max(1, updates)
+        self.leads_with_largest = all(stage.leads_with_largest for stage in stages)
+        self.name = f"shrinking over {updates}({', '.join(stage.name for stage in stages)})"
+
+    def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
+        place = min(step * len(self._stages) // self._updates, len(self._stages) - 1)
+        return self._stages[place].draw(step, rng)
+
+
+def _region(where: Space | Region) -> Region:
+    return where if isinstance(where, Region) else Whole(where)
+
+
+def _named(sampler: str, region: Region) -> str:
+    return f"{sampler} in {region.name}" if region.name else sampler
+
+
+def _decoded(region: Region, codes: Codes) -> list[Configuration]:
+    return [region.space.decode(row) for row in codes]

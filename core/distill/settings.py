@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Inplace = Literal["none", "add", "replace"]
+Schedule = Literal["cosine", "linear", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class TrainSettings:
     nothing else (`replace`; US-Nets, arXiv:1903.05134, section 3.3).
     freeze_unsampled: elements whose gradient is exactly zero in an update keep their value and
     their moments, so slices of a supernet that were not sampled do not drift.
+    save_every: updates between two checkpoints; None leaves it to the clock alone.
     """
 
     epochs: int
@@ -30,13 +35,14 @@ class TrainSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     clip: float | None = 1.0
     gradient_accumulation: int = 1
     task_weight: float = 1.0
     patience: int | None = None
     inplace: Inplace = "none"
     freeze_unsampled: bool = False
+    save_every: int | None = None
 
     def rate(self, update: int, total: int) -> float:
         """Learning rate of update number `update` (from 0) of `total`."""
@@ -46,7 +52,8 @@ class TrainSettings:
         if self.schedule == "constant":
             return self.learning_rate
         share = (update - rising) / max(1, total - rising)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+        left = 1 - share if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * share))
+        return self.learning_rate * left
 
     def alone(self) -> TrainSettings:
         """The same for one network that shares its weights with none and trains to the end."""
@@ -66,7 +73,8 @@ class EpochLine:
 
 @dataclass(frozen=True)
 class FitResult:
-    """Optimiser steps taken, and a line for every epoch."""
+    """Optimiser steps taken, a line for every epoch, and the adapters' trained weights."""
 
     updates: int
     history: tuple[EpochLine, ...] = ()
+    adapters: Mapping[str, Tensor] = field(default_factory=dict, compare=False, repr=False)

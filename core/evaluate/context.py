@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from stillhouse.core.distill.parallel import Group
+
 if TYPE_CHECKING:
     from stillhouse.core.evaluate.family import ModelFamily
     from stillhouse.core.evaluate.state import Structure
@@ -44,7 +46,7 @@ class Context:
     `family` and `full` are the student's model family and the structure it starts from (the
     teacher's, unless a method says otherwise). `checkpoints` is a folder that survives a kill, or
     None. `fidelity` is the share of the full budget `apply` may spend. `spaces` holds the search
-    space that each method opened, by method name.
+    space that each method opened, by method name. `group` are the processes that train together.
     """
 
     task: Task
@@ -57,6 +59,7 @@ class Context:
     checkpoints: Path | None = None
     progress: Progress = field(default_factory=Silent)
     spaces: Mapping[str, Space] = field(default_factory=dict)
+    group: Group = field(default_factory=Group)
 
     def seed(self, *labels: object) -> int:
         """A 63-bit seed that depends on the run's seed and the labels alone."""

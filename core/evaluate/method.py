@@ -93,6 +93,14 @@ class Method(ABC):
         """
         return skeleton
 
+    def compared(self, params: Params) -> Mapping[str, Mapping[str, Any]]:
+        """Variants of this method that the closing table sets beside the found model, on request.
+
+        By role (`inherited`, `tuned`): the parameters that differ, of the apply phase. The found
+        configuration is realised once more with each; with any, it is also trained from scratch.
+        """
+        return {}
+
     def proxy(self, columns: Columns, artefact: Artefact) -> np.ndarray | None:
         """A free, vectorised stand-in for quality (higher is better), or None."""
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from stillhouse.core.distill.masking import Masking
 from stillhouse.core.evaluate.data import Batch, TaskData
 from stillhouse.core.evaluate.teacher import Observation, Teacher
 
@@ -77,13 +78,18 @@ class Policy:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Teachers by name, the student once there is one, data, loss terms, inference policy."""
+    """Teachers by name, the student once there is one, data, loss terms, inference policy.
+
+    With `masking` a student that trains sees masked inputs; its teachers never do. Loss terms find
+    the mask among the student's features, under `core.distill.masking.MASKED`.
+    """
 
     teachers: Mapping[str, Teacher]
     data: TaskData
     student: Student | None = None
     terms: tuple[LossTerm, ...] = ()
     policy: Policy = Policy()
+    masking: Masking | None = None
 
     def with_student(self, student: Student) -> State:
         return replace(self, student=student)

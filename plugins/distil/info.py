@@ -23,6 +23,26 @@ class HiddenStatesParams(Params):
     instance_norm: bool = param(
         True, help="normalise teacher features over time, each tap and then their mean"
     )
+    features: str = param(
+        "output",
+        choices=("output", "feed_forward"),
+        help="what of a teacher's layer is learned: its output, or that of its feed-forward layer "
+        "before the residual sum (LightHuBERT)",
+    )
+    loss_on: str = param(
+        "all",
+        choices=("all", "masked"),
+        help="positions that count; masked ones need mask-spans before",
+    )
+
+
+class MaskSpansParams(Params):
+    """Run-file parameters of `mask-spans`."""
+
+    share: float = param(
+        0.65, low=0.01, high=1, help="summed length of a sample's spans over its positions"
+    )
+    length: int = param(10, low=1, high=1000, help="positions of a span")
 
 
 class DistilParams(Params):
@@ -59,11 +79,19 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         leaves=frozenset({"loss terms"}),
     )
     yield MethodInfo(
+        name="mask-spans",
+        summary="Hide spans of positions from the student in training (HuBERT, LightHuBERT)",
+        build="stillhouse.plugins.distil.mask_spans:MaskSpans",
+        params=MaskSpansParams,
+        changes="data",
+        leaves=frozenset({"masked spans"}),
+    )
+    yield MethodInfo(
         name="distil",
         summary="Train each candidate on the task and the gathered loss terms",
         build="stillhouse.plugins.distil.distil:Distil",
         params=DistilParams,
         changes="student",
         needs=frozenset({"student", "float weights"}),
-        spends=frozenset({"loss terms"}),
+        spends=frozenset({"loss terms", "masked spans"}),
     )

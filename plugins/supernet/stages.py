@@ -2,91 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-from stillhouse.core.cost.terms import parameters
-from stillhouse.core.distill.paths import PathSampler, Sandwich, SizeBins, Uniform
+from stillhouse.core.distill.regions import Region
 from stillhouse.core.distill.settings import FitResult, TrainSettings
-from stillhouse.core.distill.training import fit
-from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import Context, ElasticModule, ModuleTeacher, State
-from stillhouse.core.space import Codes, Space
-
-TEACHER = "teacher"
+from stillhouse.core.distill.training import fit, updates_an_epoch
+from stillhouse.core.evaluate import Context, ElasticModule, State
+from stillhouse.plugins.supernet.samplers import path_sampler
 
 
-def full_student(
-    state: State, params: Any, settings: TrainSettings, context: Context
-) -> tuple[nn.Module, FitResult]:
-    """Stage 1: the full-size student alone.
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """What both stages work with; `context.full` is the full student's structure."""
 
-    Raises:
-        UserError: `initial: teacher` and the teacher is not one network of this structure.
-    """
-    seed = context.seed("supernet", "weights")
-    module = context.family.build(context.full, torch.Generator().manual_seed(seed))
-    if params.initial == "teacher":
-        _take_weights(module, state)
-    result = fit(
-        module,
-        structure=context.full,
-        state=state,
-        settings=replace(settings.alone(), epochs=params.full_epochs),
-        context=context,
-        label="supernet/full",
-    )
-    return module, result
+    state: State
+    params: Any
+    settings: TrainSettings
+    context: Context
 
-
-def sampled_subnets(
-    elastic: ElasticModule,
-    space: Space,
-    state: State,
-    params: Any,
-    settings: TrainSettings,
-    context: Context,
-) -> FitResult:
-    """Stage 2: subnets drawn in every update, against the state's teachers."""
-    return fit(
-        elastic,
-        structure=context.full,
-        state=state,
-        settings=settings,
-        context=context,
-        label="supernet/sampled",
-        paths=path_sampler(space, params, context),
-    )
-
-
-def path_sampler(space: Space, params: Any, context: Context) -> PathSampler:
-    """The sampler that the parameters name."""
-    if params.sampler == "uniform":
-        return Uniform(space)
-    if params.sampler == "sandwich":
-        return Sandwich(space, params.middle)
-
-    def count(codes: Codes) -> np.ndarray:
-        return parameters(context.family.sheet(context.full, space.columns(codes)))
-
-    return SizeBins(space, count, np.random.default_rng(context.seed("supernet", "size bins")))
-
-
-def _take_weights(module: nn.Module, state: State) -> None:
-    teacher = state.teachers.get(TEACHER)
-    if not isinstance(teacher, ModuleTeacher):
-        raise UserError(
-            f"initial: teacher needs a '{TEACHER}' that is one network; use initial: fresh"
+    def full_student(self, module: nn.Module) -> FitResult:
+        """Stage 1: train the full-size student alone, in place."""
+        skipped = self.params.stage_two_from == "fresh"
+        epochs = 0 if skipped else self.params.full_epochs
+        return fit(
+            module,
+            structure=self.context.full,
+            state=self.state,
+            settings=replace(self.settings.alone(), epochs=epochs),
+            context=self.context,
+            label="supernet/full",
         )
-    weights = teacher.module.state_dict()
-    shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if shapes != {name: tensor.shape for name, tensor in weights.items()}:
-        raise UserError(
-            "initial: teacher needs a teacher of the student's full structure, got one with other "
-            "weights; use initial: fresh"
+
+    def sampled_subnets(
+        self, elastic: ElasticModule, region: Region, first: FitResult
+    ) -> FitResult:
+        """Stage 2: train subnets drawn from a region, in place, against the state's teachers.
+
+        The adapters of stage 1 are trained on, unless sorting has changed what they read.
+        """
+        settings = self.settings
+        if self.params.stage_two_from == "fresh":
+            settings = replace(settings, epochs=settings.epochs + self.params.full_epochs)
+        updates = settings.epochs * updates_an_epoch(settings, len(self.state.data.train))
+        return fit(
+            elastic,
+            structure=self.context.full,
+            state=self.state,
+            settings=settings,
+            context=self.context,
+            label=f"supernet/sampled {region.name}".rstrip(),
+            paths=path_sampler(region, self.params, updates, self.context),
+            adapters=None if self.params.sort else first.adapters,
         )
-    module.load_state_dict(weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Weights of each sub-space's supernet, and the course of their training."""
+
+    weights: tuple[Mapping[str, Tensor], ...]
+    first: FitResult
+    seconds: tuple[FitResult, ...]
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps that a subnet's weights received, the same in every sub-space."""
+        return self.first.updates + self.seconds[0].updates
+
+    def history(self) -> dict[str, list[dict[str, Any]]]:
+        names = ["sampled", *(f"sampled {k}" for k in range(2, len(self.seconds) + 1))]
+        results = {"full": self.first, **dict(zip(names, self.seconds, strict=True))}
+        return {name: [asdict(line) for line in found.history] for name, found in results.items()}
+
+
+def train(stages: Stages, build: Callable[[], nn.Module], regions: list[Region]) -> Trained:
+    """Both stages from the full network: the first once, the second for every region."""
+    module = build()
+    first = stages.full_student(module)
+    elastic = stages.context.family.elastic(module)
+    del module  # its weights were copied, and may be hundreds of megabytes
+    if stages.params.sort:
+        elastic.sort_by_importance()
+    weights, seconds = [], []
+    for region in regions:
+        own = elastic if region is regions[-1] else copy.deepcopy(elastic)
+        seconds.append(stages.sampled_subnets(own, region, first))
+        weights.append({name: t.detach().clone() for name, t in own.state_dict().items()})
+    return Trained(tuple(weights), first, tuple(seconds))

@@ -102,6 +102,9 @@ class StackFamily(ModelFamily):
     def taps(self, structure: Mapping[str, Any]) -> dict[str, int]:
         return {"first": structure["width"], "second": structure["width"]}
 
+    def masking_point(self, structure: Mapping[str, Any]) -> str:
+        return "first"
+
     def columns(self, structures: Sequence[Mapping[str, Any]]) -> Any:
         return {"width": np.array([s["width"] for s in structures], float)}
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from stillhouse.core.distill.losses import (
     hidden_loss,
     instance_norm,
+    masked_loss,
     mean_target,
     soft_cross_entropy,
     soft_labels,
@@ -98,3 +101,21 @@ def test_mean_target_is_the_plain_mean_or_normed_twice() -> None:
     torch.testing.assert_close(mean_target(layers, normalise=False), plain)
     normed = instance_norm(sum(map(instance_norm, layers)) / 3)
     torch.testing.assert_close(mean_target(layers, normalise=True), normed)
+
+
+@pytest.mark.parametrize("kind", ["l1", "mse", "cosine"])
+def test_masked_losses_are_means_over_each_samples_masked_positions(kind: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, target = (torch.randn(3, 7, 5, generator=generator) for _ in range(2))
+    mask = torch.rand(3, 7, generator=generator) > 0.5
+    found = masked_loss(student, target, kind, mask)
+    own = [
+        hidden_loss(one[hidden], other[hidden], kind)
+        for one, other, hidden in zip(student, target, mask, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.stack(own).mean())
+    parts = [
+        masked_loss(student[rows], target[rows], kind, mask[rows]) * len(student[rows]) / 3
+        for rows in (slice(0, 1), slice(1, 3))
+    ]
+    torch.testing.assert_close(found, parts[0] + parts[1])

@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from stillhouse.core.cost.terms import parameters
+from stillhouse.core.distill.masking import Masking
 from stillhouse.core.distill.settings import TrainSettings
-from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Artefact, Choice, LossTerm
 from stillhouse.core.space import Choice as SpaceChoice
 from stillhouse.core.space import Space
 from stillhouse.plugins.distil.hidden_states import hidden_states_term
 from stillhouse.plugins.distil.soft_labels import soft_labels_term
 from stillhouse.plugins.supernet.info import SupernetParams, stillhouse_methods
-from stillhouse.plugins.supernet.stages import path_sampler
 from stillhouse.plugins.supernet.supernet import Supernet
 
 SMALL = {"width": 8, "depth": 1, "heads": [1], "ffn_ratio": [1.0]}
@@ -108,20 +107,6 @@ def test_the_record_holds_the_settings_for_a_control_from_scratch(bench: Any) ->
     assert (settings.epochs, settings.batch_size, settings.learning_rate) == (2, 8, 0.002)
 
 
-def test_the_teachers_weights_can_be_the_start(bench: Any) -> None:
-    artefact = prepared(bench, initial="teacher", full_epochs=0, epochs=0)
-    teacher = bench.state.teachers["teacher"].module
-    x = torch.ones(2, 8, 5)
-    assert torch.equal(applied(bench, artefact, LARGE).module(x), teacher(x))
-
-
-def test_a_teacher_of_another_shape_cannot_be_the_start(bench: Any) -> None:
-    narrow = Space([SpaceChoice("width", (8, 12))])
-    context = replace(bench.context, spaces={"supernet": narrow})
-    with pytest.raises(UserError, match="teacher of the student's full structure"):
-        prepared(replace(bench, context=context), initial="teacher")
-
-
 def test_a_killed_preparation_resumes_in_the_second_stage(bench: Any, tmp_path: Path) -> None:
     class Stop:
         stages = 0
@@ -152,17 +137,53 @@ def test_the_full_student_is_the_largest_of_the_space(bench: Any) -> None:
     assert artefact.tensors["frames.weight"].shape == (12, 5)
 
 
-@pytest.mark.parametrize("name", ["uniform", "sandwich", "size_bins"])
-def test_samplers_are_chosen_by_name(bench: Any, name: str) -> None:
-    space = bench.context.spaces["supernet"]
-    sampler = path_sampler(space, chosen(sampler=name), bench.context)
-    assert sampler.name.split("(")[0] == name
-    for configuration in sampler.draw(0, np.random.default_rng(0)):
-        assert space.decode(space.encode(configuration)) == configuration
-
-
 def test_the_method_spends_terms_and_leaves_a_student() -> None:
     (info,) = stillhouse_methods()
-    assert info.spends == {"loss terms"}
+    assert info.spends == {"loss terms", "masked spans"}
     assert info.leaves == {"student", "float weights"}
     assert info.prepares
+
+
+def test_half_precision_trains_a_supernet_of_float32_weights(bench: Any) -> None:
+    half = replace(bench, context=replace(bench.context, precision="bfloat16"))
+    state = replace(half.state, masking=Masking(0.5, 2))
+    artefact = prepared(replace(half, state=state), epochs=4, sampler="sandwich")
+    assert {tensor.dtype for tensor in artefact.tensors.values()} == {torch.float32}
+    lines = artefact.record["history"]["sampled"]
+    assert lines[-1]["losses"]["loss"] < lines[0]["losses"]["loss"]
+    assert not same(artefact.tensors, prepared(bench, epochs=4, sampler="sandwich").tensors)
+
+
+def test_the_second_stage_goes_on_with_the_adapters_of_the_first(bench: Any) -> None:
+    starts: list[torch.Tensor] = []
+
+    def adapter(widths: Mapping[str, int]) -> torch.nn.Module:
+        return torch.nn.Linear(1, 1)
+
+    def value(student: Any, teachers: Any, batch: Any, adapter: Any) -> torch.Tensor:
+        starts.append(adapter.weight.detach().clone())
+        return (adapter.weight - 5).square().sum()
+
+    state = replace(bench.state, terms=(LossTerm("five", 1.0, value, adapter=adapter),))
+    settings = chosen(full_epochs=20, epochs=1, learning_rate=0.1, sampler="uniform")
+    Supernet().prepare(state, settings, bench.context)
+    assert starts[60].item() > starts[0].item() + 1
+
+
+def test_one_stage_gets_the_epochs_of_both(bench: Any) -> None:
+    artefact = prepared(bench, full_epochs=2, epochs=3, stage_two_from="fresh")
+    assert artefact.record["history"]["full"] == []
+    assert len(artefact.record["history"]["sampled"]) == 5
+    assert artefact.record["updates"] == 3 * 5
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_parameters_of_the_optimiser_reach_both_stages(bench: Any, schedule: str) -> None:
+    changes = {"schedule": schedule, "warmup": 0.0, "gradient_accumulation": 3, "save_every": 1}
+    record = prepared(bench, epochs=3, learning_rate=0.004, **changes).record
+    settings = TrainSettings(**record["settings"])
+    assert (settings.gradient_accumulation, settings.save_every) == (3, 1)
+    assert record["updates"] == 1 + 3
+    rates = [line["learning_rate"] for line in record["history"]["sampled"]]
+    expected = {"cosine": (0.004, 0.003, 0.001), "linear": (0.004, 0.004 * 2 / 3, 0.004 / 3)}
+    assert rates == pytest.approx(expected.get(schedule, (0.004,) * 3))
