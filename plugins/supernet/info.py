@@ -35,12 +35,12 @@ class SupernetParams(Params):
     )
     sampler: str = param(
         "sandwich",
-        choices=("uniform", "sandwich", "size_bins"),
-        help="which subnets an update trains: one at random, largest + smallest + some, or one "
-        "of a random size",
+        choices=("uniform", "sandwich", "turns", "size_bins"),
+        help="which subnets an update trains: one at random; largest + smallest + some; these in "
+        "turn, one an update; or one of a random size",
     )
     middle: int = param(
-        2, low=0, high=16, help="random subnets an update between largest and smallest (sandwich)"
+        2, low=0, high=16, help="random subnets between largest and smallest (sandwich, turns)"
     )
     shrink: str = param(
         "none",
