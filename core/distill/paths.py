@@ -62,6 +62,27 @@ class Sandwich(PathSampler):
 
 
 @final
+class Turns(PathSampler):
+    """The largest, the smallest and `middle` random subnets in turn, one an update.
+
+    A sandwich spread over as many updates as it has subnets: both ends come up as often, and an
+    update costs what `Uniform`'s does.
+    """
+
+    def __init__(self, where: Space | Region, middle: int = 2) -> None:
+        self._region, self._round = _region(where), 2 + middle
+        self.name = _named(f"turns(middle={middle})", self._region)
+        ends = np.stack([self._region.largest, self._region.smallest])
+        self._ends = _decoded(self._region, ends)
+
+    def draw(self, step: int, rng: np.random.Generator) -> list[Configuration]:
+        turn = step % self._round
+        if turn < len(self._ends):
+            return [self._ends[turn]]
+        return _decoded(self._region, self._region.draw(1, rng))
+
+
+@final
 class SizeBins(PathSampler):
     """One subnet an update: a size bin uniformly, then a subnet in it.
 

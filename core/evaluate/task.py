@@ -27,6 +27,8 @@ class Task(ABC):
     data: TaskData
     preparation: str = ""
     """How an input is made of what a user has, in a sentence for the model card."""
+    augments: bool = True
+    """False where `augment` never changes anything: a frozen teacher then runs once a sample."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -75,6 +77,7 @@ class Classification(Task):
         self.input_shape = tuple(data.train.inputs.shape[1:])
         self.outputs = len(labels)
         self._shift, self._noise, self._mask = shift, noise, mask
+        self.augments = data.train.inputs.is_floating_point() and any((shift, noise, mask))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, targets)

@@ -22,6 +22,8 @@ _AT_ONCE: Final = 64
 class PooledTask(Task):
     """A task whose inputs are what a frozen network's head is given; nothing is augmented."""
 
+    augments = False
+
     def __init__(self, task: Task, data: TaskData) -> None:
         self.name, self.metrics, self.labels = task.name, task.metrics, task.labels
         self.input_shape, self.outputs = tuple(data.train.inputs.shape[1:]), task.outputs

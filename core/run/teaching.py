@@ -48,8 +48,7 @@ def initial_state(opened: Opened, teacher: Student) -> State:
     widths = opened.teacher_family.taps(opened.teacher_full)
     module = teacher.module.to(opened.context.device)
     train = opened.task.data.train
-    # Whole numbers have no training views: the teacher need not see a sample twice.
-    seen = None if train.inputs.is_floating_point() else train
+    seen = None if opened.task.augments else train
     teaching = ModuleTeacher(module, tuple(widths), widths, seen)
     return State({"teacher": teaching}, opened.task.data)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.terms import parameters
-from stillhouse.core.distill.paths import PathSampler, Sandwich, Shrinking, SizeBins, Uniform
+from stillhouse.core.distill.paths import PathSampler, Sandwich, Shrinking, SizeBins, Turns, Uniform
 from stillhouse.core.distill.regions import Quantiles, Region, Whole
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Context
@@ -90,5 +90,7 @@ def _sampler(region: Region, params: Any, context: Context) -> PathSampler:
         return Uniform(region)
     if params.sampler == "sandwich":
         return Sandwich(region, params.middle)
+    if params.sampler == "turns":
+        return Turns(region, params.middle)
     rng = np.random.default_rng(context.seed("supernet", "size bins"))
     return SizeBins(region, counting(region.space, context), rng)

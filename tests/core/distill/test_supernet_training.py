@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stillhouse.core.distill.paths import PathSampler, Sandwich, SizeBins, Uniform
+from stillhouse.core.distill.paths import PathSampler, Sandwich, SizeBins, Turns, Uniform
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.errors import UserError
@@ -172,8 +172,23 @@ def test_sandwich_draws_the_largest_the_smallest_and_some_between() -> None:
     assert len(Sandwich(WIDTH, 0).draw(0, np.random.default_rng(0))) == 2
 
 
+def test_turns_draw_the_largest_the_smallest_and_then_some_between_one_an_update() -> None:
+    sampler, generator = Turns(WIDTH, 1), rng()
+    drawn = [sampler.draw(step, generator) for step in range(6)]
+    assert [len(one) for one in drawn] == [1] * 6
+    assert [one[0]["width"] for one in (*drawn[0:2], *drawn[3:5])] == [16, 4, 16, 4]
+    widths = {sampler.draw(step, rng(step))[0]["width"] for step in range(2, 302, 3)}
+    assert widths == {one["width"] for one in map(WIDTH.decode, WIDTH.sample(500, rng()))}
+
+
 def test_the_same_generator_state_draws_the_same_subnets() -> None:
-    for sampler in (Uniform(LAYERED), Sandwich(LAYERED), SizeBins(LAYERED, sizes, rng())):
+    samplers = (
+        Uniform(LAYERED),
+        Sandwich(LAYERED),
+        Turns(LAYERED),
+        SizeBins(LAYERED, sizes, rng()),
+    )
+    for sampler in samplers:
         assert sampler.draw(3, rng(5)) == sampler.draw(3, rng(5))
 
 

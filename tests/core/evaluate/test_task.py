@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from stillhouse.core.evaluate import Classification, Split, TaskData
+from stillhouse.core.evaluate.data import SplitName
 
 SAMPLES, FRAMES, FEATURES = 400, 12, 3
+SPLITS: tuple[SplitName, ...] = ("train", "tuning", "validation", "test")
 
 
 def classification(**augmentation: float) -> Classification:
     inputs, targets = torch.ones(4, FRAMES, FEATURES), torch.tensor([0, 1, 0, 1])
-    names = ("train", "tuning", "validation", "test")
-    splits = {name: Split(name, inputs, targets) for name in names}
+    splits = {name: Split(name, inputs, targets) for name in SPLITS}
     return Classification("toy", TaskData(**splits, sha256=""), ("no", "yes"), **augmentation)  # type: ignore[arg-type]
 
 
@@ -81,3 +82,20 @@ def test_whole_numbers_have_no_views_but_themselves() -> None:
     ids = torch.arange(SAMPLES * FRAMES).reshape(SAMPLES, FRAMES)
     task = classification(shift=2, noise=0.5, mask=3)
     assert torch.equal(task.augment(ids, torch.Generator().manual_seed(0)), ids)
+
+
+@pytest.mark.parametrize("augmentation", [{"shift": 1}, {"noise": 0.5}, {"mask": 3}])
+def test_a_task_says_whether_its_views_differ_from_its_inputs(
+    augmentation: dict[str, float],
+) -> None:
+    assert classification(**augmentation).augments
+    assert not classification().augments
+
+
+def test_a_task_of_whole_numbers_never_augments() -> None:
+    splits = {
+        name: Split(name, torch.ones(4, FRAMES, dtype=torch.int64), torch.tensor([0, 1, 0, 1]))
+        for name in SPLITS
+    }
+    task = Classification("ids", TaskData(**splits, sha256=""), ("no", "yes"), shift=2, noise=0.5)
+    assert not task.augments

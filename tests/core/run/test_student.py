@@ -14,20 +14,21 @@ from torch import Tensor
 
 from stillhouse.core.config.runfile import parse
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import Silent
+from stillhouse.core.evaluate import ModuleTeacher, Silent
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue, ModelInfo, Provenance, hookimpl
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.opened import Opened, open_run
-from stillhouse.core.run.teaching import train_teacher
+from stillhouse.core.run.teaching import initial_state, train_teacher
 from stillhouse.plugins.models.info import KeywordTransformerParams
 from stillhouse.plugins.models.keyword_transformer import KeywordTransformerFamily
 
 LOCAL = Provenance("tests", "0", "local")
+PLAIN = "keyword-transformer"
 
 RUN = """
-task: {{npz: {{path: waves.npz, shift: 0}}}}
+task: {{npz: {{path: waves.npz, shift: {shift}}}}}
 teacher: {{model: {teacher}, width: 24, depth: 2, heads: 2, epochs: 3, batch_size: 16{more}}}
 student: {{model: keyword-transformer, head_dim: 4}}
 recipe:
@@ -79,7 +80,7 @@ def named() -> Iterator[Catalogue]:
 
 
 def opened_at(folder: Path, project: Path, catalogue: Catalogue, **words: str) -> Opened:
-    text = RUN.format(**{"teacher": "named-transformer", "more": "", **words})
+    text = RUN.format(**{"teacher": "named-transformer", "more": "", "shift": "0", **words})
     plan = make_plan(parse(text, str(project / "run.yaml"), catalogue), catalogue)
     return open_run(plan, catalogue, RunDirectory.create(folder, plan.run.to_yaml()), Silent())
 
@@ -87,7 +88,7 @@ def opened_at(folder: Path, project: Path, catalogue: Catalogue, **words: str) -
 def test_the_student_has_its_own_shape_and_the_teacher_keeps_its(
     project: Path, tmp_path: Path, catalogue: Catalogue
 ) -> None:
-    text = RUN.format(teacher="keyword-transformer", more="")
+    text = RUN.format(teacher=PLAIN, more="", shift=0)
     plan = make_plan(parse(text, str(project / "run.yaml"), catalogue), catalogue)
     directory = RunDirectory.create(tmp_path / "run", plan.run.to_yaml())
     with directory:
@@ -119,12 +120,25 @@ def test_a_named_teacher_that_is_not_frozen_trains_on_from_its_weights(
     assert not torch.equal(weights["frames.weight"], before["frames.weight"])
 
 
+@pytest.mark.parametrize(("shift", "often"), [(0, 1), (2, 2)])
+def test_a_teacher_runs_once_on_a_sample_that_has_no_views(
+    shift: int, often: int, project: Path, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    opened = opened_at(tmp_path / "run", project, catalogue, teacher=PLAIN, shift=str(shift))
+    teacher = initial_state(opened, train_teacher(opened)).teachers["teacher"]
+    assert isinstance(teacher, ModuleTeacher)
+    seen: list[int] = []
+    teacher.module.register_forward_hook(lambda _, given, out: seen.append(len(out)))
+    train = opened.task.data.train
+    for batch in [*train.batches(16, seed=1), *train.batches(16, seed=2)]:
+        teacher.observe(batch.inputs)
+    assert sum(seen) == often * len(train)
+
+
 def test_freezing_a_teacher_without_named_weights_is_refused(
     project: Path, tmp_path: Path, catalogue: Catalogue
 ) -> None:
-    opened = opened_at(
-        tmp_path / "run", project, catalogue, teacher="keyword-transformer", more=", freeze: true"
-    )
+    opened = opened_at(tmp_path / "run", project, catalogue, teacher=PLAIN, more=", freeze: true")
     with pytest.raises(UserError, match="a teacher whose parameters name trained weights"):
         train_teacher(opened)
 
@@ -132,7 +146,7 @@ def test_freezing_a_teacher_without_named_weights_is_refused(
 def test_a_run_file_with_a_student_reads_back_as_it_was_written(
     project: Path, catalogue: Catalogue
 ) -> None:
-    text = RUN.format(teacher="keyword-transformer", more="")
+    text = RUN.format(teacher=PLAIN, more="", shift=0)
     run = parse(text, str(project / "run.yaml"), catalogue)
     assert parse(run.to_yaml(), "again.yaml", catalogue) == run
     assert run.student.fixed["head_dim"] == 4

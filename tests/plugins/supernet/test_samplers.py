@@ -28,7 +28,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("name", ["uniform", "sandwich", "size_bins"])
+@pytest.mark.parametrize("name", ["uniform", "sandwich", "turns", "size_bins"])
 def test_samplers_are_chosen_by_name(bench: Any, name: str) -> None:
     space = bench.context.spaces["supernet"]
     sampler = path_sampler(Whole(space), chosen(sampler=name), 6, bench.context)
@@ -113,7 +113,7 @@ def test_a_stored_artefact_of_sub_spaces_gives_the_same_subnets(bench: Any) -> N
 
 def test_a_sub_space_is_trained_on_its_own_sizes_alone(bench: Any) -> None:
     space = bench.context.spaces["supernet"]
-    for name in ("uniform", "sandwich", "size_bins"):
+    for name in ("uniform", "sandwich", "turns", "size_bins"):
         params = chosen(subspaces=4, sampler=name)
         regions, edges = sub_spaces(space, params, bench.context)
         count = counting(space, bench.context)
