@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from stillhouse.core.cli.main import COMMANDS
+from stillhouse.core.config.runfile import parse
 from stillhouse.core.evaluate import Batch, Choice, Observation, State
+from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue, Provenance
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,15 @@ def blocks(language: str) -> list[str]:
 
 def test_the_run_file_explained_is_the_demos() -> None:
     assert blocks("yaml") == [(ROOT / "examples" / "spoken_digits.yaml").read_text()]
+
+
+def test_the_other_teacher_and_student_shown_are_a_run_file() -> None:
+    rest = "task: vader-sentences\nsearch: {maximize: accuracy}\ntarget: {runtime: torch-cpu}\n"
+    catalogue = Catalogue.discover()
+    (fragment,) = blocks("yml")
+    plan = make_plan(parse(fragment + rest, "readme.yaml", catalogue), catalogue)
+    assert plan.run.student.fixed["width"] == 128
+    assert plan.space.size() > 1
 
 
 def test_every_command_shown_exists() -> None:
