@@ -19,14 +19,7 @@ from stillhouse.core.measure.blocks import latency_models, wanted_shapes
 from stillhouse.core.measure.profile import known_reference, profile, shapes_of_interest
 from stillhouse.core.run.device_models import other_model
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.profiled import (
-    chosen_of,
-    described,
-    measured_candidates,
-    plain,
-    run_profile,
-    sheet_of,
-)
+from stillhouse.core.run.profiled import chosen_of, described, plain, run_profile, sheet_of
 from stillhouse.core.search.sampler import Codes
 
 Array = NDArray[np.float64]
@@ -91,8 +84,7 @@ def fitted_models(
     """Measure a profile of subnets of `pool` and fit the models; everything as JSON-able facts.
 
     With limits on latency a third of the profile lies near them, as a first fit predicts: there
-    the search presses, and there the prediction counts. Networks of the space that the device file
-    knows from earlier runs take part in the fit.
+    the search presses, and there the prediction counts.
     """
     bounds = [limit.bound for limit in limits if limit.cost == LATENCY]
     count = max(opened.plan.run.target.profile, LEAST_MEASURED)
@@ -101,7 +93,6 @@ def fitted_models(
     if spared:
         near = _near(opened, pool, seen, bounds)
         seen = seen.joined(_taken(opened, device, rng.permutation(near)[:spared]))
-    seen = seen.joined(_known_before(opened, device, seen))
     sheet = sheet_of(opened, seen.codes)
     choice = _choice(opened, device, sheet, seen.latency_ms)
     return facts_of(opened, choice, seen, SizeModel.fit(sheet, seen.size_bytes))
@@ -146,15 +137,6 @@ def _taken(opened: Opened, device: DeviceFile, codes: Codes) -> Profile:
     family = opened.family.name
     device.put_structures(family, {structure_key(family, plain(one)): one for one in shapes})
     return Profile(codes, found)
-
-
-def _known_before(opened: Opened, device: DeviceFile, seen: Profile) -> Profile:
-    """Other networks of the space that the device file knows, in the order of their codes."""
-    codes, found = measured_candidates(opened, device)
-    marks = opened.plan.space.marks
-    fresh = np.flatnonzero(~np.isin(marks(codes), marks(seen.codes)))
-    order = fresh[np.lexsort(codes[fresh].T[::-1])]
-    return Profile(codes[order], [found[place] for place in order])
 
 
 def _near(opened: Opened, pool: Codes, seen: Profile, bounds: Sequence[float]) -> Codes:
