@@ -27,6 +27,7 @@ nightly: $(VENV)/.installed-benchmarks
 	$(BENCH)/cost_columns.py --out $(NIGHTLY)/cost_columns.json
 	$(BENCH)/repeatability.py --out $(NIGHTLY)/repeatability.json
 	$(BENCH)/latency_predictor.py --out $(NIGHTLY)/latency_predictor.json
+	$(BENCH)/supernet.py --runs $(NIGHTLY)/supernet --out $(NIGHTLY)/supernet.json
 	$(BENCH)/certification.py --out $(NIGHTLY)/certification.json
 
 lint: $(VENV)/.installed-dev

@@ -146,6 +146,12 @@ def _last_taps(teachers: Mapping[str, Teacher], layers: int) -> tuple[str, ...]:
             f"hidden-states: expected layers of at most {len(taps)} (the taps of the teacher), "
             f"got {layers}"
         )
+    widths = {tap: teachers[TEACHER].widths[tap] for tap in taps[-layers:]}
+    if len(set(widths.values())) > 1:
+        raise UserError(
+            f"hidden-states: expected taps of one width to take the mean of, got "
+            f"{', '.join(f'{tap} {width}' for tap, width in widths.items())}; lower layers"
+        )
     return taps[-layers:]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from stillhouse.core.distill.losses import instance_norm
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import LAST, Artefact, Batch, Choice, Observation
+from stillhouse.core.evaluate import LAST, Artefact, Batch, Choice, ModuleTeacher, Observation
 from stillhouse.plugins.distil.hidden_states import ColumnSlicedLinear, HiddenStates
 from stillhouse.plugins.distil.info import HiddenStatesParams, SoftLabelsParams
 from stillhouse.plugins.distil.soft_labels import SoftLabels
@@ -78,6 +78,14 @@ def test_the_adapter_trains_only_the_columns_in_use() -> None:
 def test_more_layers_than_taps_are_refused_with_their_number(bench: Any) -> None:
     with pytest.raises(UserError, match=r"expected layers of at most 2 .* got 3"):
         hidden(bench, layers=3)
+
+
+def test_taps_of_different_widths_have_no_mean_and_are_named(bench: Any) -> None:
+    taps = ("stages.0", "stages.1")
+    uneven = ModuleTeacher(torch.nn.Linear(2, 2), taps, {"stages.0": 8, "stages.1": 16})
+    cnn = replace(bench, state=replace(bench.state, teachers={"teacher": uneven}))
+    with pytest.raises(UserError, match=r"one width .* got stages.0 8, stages.1 16; lower layers"):
+        hidden(cnn, layers=2)
 
 
 def test_hidden_states_without_a_teacher_is_refused(bench: Any) -> None:
