@@ -82,7 +82,7 @@ def test_more_layers_than_taps_are_refused_with_their_number(bench: Any) -> None
 
 def test_taps_of_different_widths_have_no_mean_and_are_named(bench: Any) -> None:
     taps = ("stages.0", "stages.1")
-    uneven = ModuleTeacher(torch.nn.Linear(2, 2), taps, {"stages.0": 8, "stages.1": 16})
+    uneven = ModuleTeacher(torch.nn.Identity(), taps, {"stages.0": 8, "stages.1": 16})
     cnn = replace(bench, state=replace(bench.state, teachers={"teacher": uneven}))
     with pytest.raises(UserError, match=r"one width .* got stages.0 8, stages.1 16; lower layers"):
         hidden(cnn, layers=2)
