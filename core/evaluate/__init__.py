@@ -11,6 +11,7 @@ from stillhouse.core.evaluate.family import ModelFamily as ModelFamily
 from stillhouse.core.evaluate.method import Artefact as Artefact
 from stillhouse.core.evaluate.method import Choice as Choice
 from stillhouse.core.evaluate.method import Method as Method
+from stillhouse.core.evaluate.padding import Padded as Padded
 from stillhouse.core.evaluate.state import LAST as LAST
 from stillhouse.core.evaluate.state import LossTerm as LossTerm
 from stillhouse.core.evaluate.state import Policy as Policy

@@ -92,6 +92,10 @@ class ModelFamily(ABC):
     def taps(self, structure: Structure) -> dict[str, int]:
         """Module names worth tapping, in order of depth, each with its feature width."""
 
+    def stages(self, structure: Structure) -> tuple[int, ...]:
+        """The stage of each of `taps`, from 0; a stage ends where positions or widths change."""
+        return (0,) * len(self.taps(structure))
+
     @abstractmethod
     def columns(self, structures: Sequence[Structure]) -> Columns:
         """Gene columns for plain structures, as `sheet` takes them."""

@@ -13,14 +13,20 @@ from torch import Tensor, nn
 from stillhouse.core.distill.taps import tapped
 from stillhouse.core.evaluate.answers import Answers
 from stillhouse.core.evaluate.data import Split
+from stillhouse.core.evaluate.padding import real_positions
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What a model showed for one batch: `logits` (batch, classes), `features` by tap name."""
+    """What a model showed for one batch: `logits` (batch, classes), `features` by tap name.
+
+    `mask` is bool (batch, positions), true where a position of the features is real and false where
+    it is padding; None where all are real.
+    """
 
     logits: Tensor
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    mask: Tensor | None = None
 
 
 class Teacher(ABC):
@@ -30,6 +36,8 @@ class Teacher(ABC):
     """Module names that `observe` can be asked for, in order of depth."""
     widths: Mapping[str, int]
     """Feature width of each tap."""
+    stages: tuple[int, ...] = ()
+    """The stage of each tap, see `ModelFamily.stages`; empty where all are in one."""
 
     @abstractmethod
     def observe(self, inputs: Tensor, taps: tuple[str, ...] = ()) -> Observation:
@@ -49,9 +57,10 @@ class ModuleTeacher(Teacher):
         taps: tuple[str, ...],
         widths: Mapping[str, int],
         seen: Split | None = None,
+        stages: tuple[int, ...] = (),
     ) -> None:
         self.module = module.eval().requires_grad_(False)
-        self.taps, self.widths = taps, dict(widths)
+        self.taps, self.widths, self.stages = taps, dict(widths), stages
         self._answers = None if seen is None else Answers(seen)
 
     @torch.no_grad()
@@ -62,4 +71,9 @@ class ModuleTeacher(Teacher):
 
         shown = show(inputs) if self._answers is None else self._answers.to(inputs, taps, show)
         logits, *features = shown
-        return Observation(logits, dict(zip(taps, features, strict=True)))
+        mask = real_positions(self.module, inputs)
+        return Observation(logits, dict(zip(taps, features, strict=True)), mask)
+
+    def forgetful(self) -> ModuleTeacher:
+        """The same network as a teacher that keeps no answers: for passes over much data once."""
+        return ModuleTeacher(self.module, self.taps, self.widths)

@@ -124,7 +124,7 @@ def _value(
             features = teachers[TEACHER].features
             layers = [_by_sample(features[tap], len(batch.targets)) for tap in taps]
             target = mean_target(layers, normalise)
-        own = adapter(student.features[LAST])
+        own = adapter(_by_sample(student.features[LAST], len(batch.targets)))
         if on == "masked":
             return masked_loss(own, target, loss, student.features[MASKED])
         return hidden_loss(own, target, loss)
@@ -133,8 +133,9 @@ def _value(
 
 
 def _by_sample(features: Tensor, samples: int) -> Tensor:
-    """(samples, positions, width), also from features that have the first two axes in one."""
-    return features if features.ndim > 2 else features.view(samples, -1, features.shape[-1])
+    """(samples, positions, width), also from features with more axes of positions, or with the
+    first two axes in one."""
+    return features.reshape(samples, -1, features.shape[-1])
 
 
 def _last_taps(teachers: Mapping[str, Teacher], layers: int) -> tuple[str, ...]:

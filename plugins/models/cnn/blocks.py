@@ -18,14 +18,14 @@ NORMS: Final[Mapping[int, type[Norm]]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
 @final
 class Tap(nn.Module):
-    """Shows a block's output to whoever hooks this module, as (batch, positions, channels).
+    """Shows a block's output to whoever hooks this module, as (batch, *positions, channels).
 
     It runs under a hook only, and nothing reads what it returns: it costs nothing, and an export
     does not hold it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(2).transpose(1, 2)
+        return x.movedim(1, -1)
 
     def show(self, x: Tensor) -> None:
         if self._forward_hooks:

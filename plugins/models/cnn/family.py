@@ -63,7 +63,7 @@ class CnnFamily(ModelFamily):
         return structured(full, configuration)
 
     def taps(self, structure: Structure) -> dict[str, int]:
-        """Block outputs, (batch, positions, channels) each; positions shrink from stage to stage.
+        """Block outputs, (batch, *positions, channels) each; positions shrink from stage to stage.
 
         A term over several taps, or over two networks', needs taps of one stage.
         """
@@ -72,6 +72,9 @@ class CnnFamily(ModelFamily):
             for stage, depth in enumerate(structure["depth"])
             for place in range(depth)
         }
+
+    def stages(self, structure: Structure) -> tuple[int, ...]:
+        return tuple(s for s, depth in enumerate(structure["depth"]) for _ in range(depth))
 
     def head(self, structure: Structure) -> str:
         return "head"

@@ -14,11 +14,11 @@ from stillhouse.core.elastic import (
     ElasticLinear,
 )
 from stillhouse.core.elastic.sorting import sort_heads, sort_hidden
-from stillhouse.core.evaluate import ElasticModule
+from stillhouse.core.evaluate import ElasticModule, Padded
 from stillhouse.plugins.models.encoder.front_ends import front_end
 from stillhouse.plugins.models.encoder.front_ends.choice import ElasticChoice
 from stillhouse.plugins.models.encoder.genes import complete, gene_values, subnet
-from stillhouse.plugins.models.encoder.network import Encoder, Layer, encode, layer
+from stillhouse.plugins.models.encoder.network import Encoder, Layer, encode, kept_positions, layer
 from stillhouse.plugins.models.encoder.positions import elastic_positions
 from stillhouse.plugins.models.transformer.genes import kept
 
@@ -55,7 +55,7 @@ class ElasticLayer(nn.Module):
 
 
 @final
-class ElasticEncoder(ElasticModule):
+class ElasticEncoder(ElasticModule, Padded):
     """An `Encoder` whose width, depth, heads, hidden features and front end can be chosen.
 
     State dict keys and shapes are those of the plain network it was made from. Layer i of a
@@ -117,6 +117,9 @@ class ElasticEncoder(ElasticModule):
 
     def forward(self, x: Tensor) -> Tensor:
         return encode(self, self._structure, self._kept(), x)
+
+    def real_positions(self, inputs: Tensor) -> Tensor | None:
+        return kept_positions(self._structure, inputs)
 
     def structure(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """The structure a configuration extracts to; `UserError` outside the full network."""

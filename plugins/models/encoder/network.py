@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.elastic import FeedForward, SelfAttention
+from stillhouse.core.evaluate.padding import Padded
 from stillhouse.plugins.models.encoder.front_ends import front_end
 from stillhouse.plugins.models.encoder.positions import positions_of
 
@@ -58,7 +59,7 @@ def layer(parts: Any, x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 @final
-class Encoder(nn.Module):
+class Encoder(nn.Module, Padded):
     """Inputs as the front end takes them to logits (batch, outputs).
 
     With 0 outputs there is no head, and the result is the last layer's (batch, positions, width).
@@ -84,13 +85,21 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return encode(self, self.structure, self.layers, x)
 
+    def real_positions(self, inputs: Tensor) -> Tensor | None:
+        return kept_positions(self.structure, inputs)
+
+
+def kept_positions(structure: Mapping[str, Any], x: Tensor) -> Tensor | None:
+    """Which tokens (batch, tokens) are not padding; None for a network that has no padding."""
+    padding = structure["padding"]
+    return None if padding is None else x.ne(padding)
+
 
 def encode(
     network: Any, structure: Mapping[str, Any], layers: Iterable[nn.Module], x: Tensor
 ) -> Tensor:
     """The encoder's arithmetic, plain and elastic alike."""
-    padding = structure["padding"]
-    kept = None if padding is None else x.ne(padding)
+    kept = kept_positions(structure, x)
     mask = None if kept is None else kept[:, None, None, :]
     x = network.front_end(x)
     if network.positions is not None:
