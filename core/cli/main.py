@@ -7,7 +7,18 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("search", "plan", "init", "plugins", "schema", "report", "export", "certify", "profile")
+COMMANDS = (
+    "search",
+    "plan",
+    "init",
+    "plugins",
+    "taps",
+    "schema",
+    "report",
+    "export",
+    "certify",
+    "profile",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
