@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from stillhouse.core.report import machine
 from stillhouse.core.report.checks import Check, checks
 from stillhouse.core.report.configuration import value_text
+from stillhouse.core.report.exhibits import in_words
 from stillhouse.core.report.numerals import count, positive, rough, significant
 from stillhouse.core.report.quality import Quality, primary
 from stillhouse.core.report.rows import Line, headings, lines, row_of
@@ -43,6 +44,9 @@ def _what(summary: RunSummary) -> Iterator[str]:
     yield ""
     yield verdict(summary)
     yield ""
+    for said in in_words(summary):
+        yield plain(said)
+        yield ""
     yield "Configuration (of the full one):"
     yield ""
     for name in dict.fromkeys([*summary.full, *summary.found]):

@@ -16,6 +16,15 @@
     return made;
   };
 
+  const place = (svg, x, y) => {
+    tip.hidden = false;
+    const at = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+    const left = at.x + 16 + tip.offsetWidth > innerWidth ? at.x - 16 - tip.offsetWidth : at.x + 16;
+    const top = Math.min(Math.max(8, at.y - tip.offsetHeight / 2), innerHeight - tip.offsetHeight - 8);
+    tip.style.left = `${Math.max(8, left)}px`;
+    tip.style.top = `${top}px`;
+  };
+
   const show = (svg, dot) => {
     const [title, quality, costs, configuration] = tips[dot.index];
     tip.replaceChildren(line("strong", title), line("b", quality), line("p", costs), line("p", configuration));
@@ -23,12 +32,7 @@
     cursor.setAttribute("cx", dot.x);
     cursor.setAttribute("cy", dot.y);
     cursor.setAttribute("visibility", "visible");
-    tip.hidden = false;
-    const at = new DOMPoint(dot.x, dot.y).matrixTransform(svg.getScreenCTM());
-    const left = at.x + 16 + tip.offsetWidth > innerWidth ? at.x - 16 - tip.offsetWidth : at.x + 16;
-    const top = Math.min(Math.max(8, at.y - tip.offsetHeight / 2), innerHeight - tip.offsetHeight - 8);
-    tip.style.left = `${Math.max(8, left)}px`;
-    tip.style.top = `${top}px`;
+    place(svg, dot.x, dot.y);
   };
 
   const dotsOf = (path) => {
@@ -61,6 +65,45 @@
     });
   };
 
+  const heat = (svg, { names, clusters, centres, similarity }) => {
+    const { left, top, cell } = svg.querySelector(".cells").dataset;
+    const cursor = svg.querySelector(".cursor");
+    const last = names.length - 1;
+    let at;
+    const told = (i) => `${i} ${names[i]}${clusters.length ? `, cluster ${clusters[i]}` : ""}${centres.includes(i) ? ", hint point" : ""}`;
+    const tell = (row, column) => {
+      at = [row, column];
+      const [x, y] = [+left + column * cell, +top + row * cell];
+      const value = similarity[row][column];
+      tip.replaceChildren(line("b", value === null ? "–" : value.toFixed(3)), line("p", row === column ? told(row) : `${told(row)}\n${told(column)}`));
+      cursor.setAttribute("x", x);
+      cursor.setAttribute("y", y);
+      cursor.setAttribute("visibility", "visible");
+      place(svg, x + +cell, y + cell / 2);
+    };
+    svg.tabIndex = 0;
+    svg.addEventListener("pointermove", (event) => {
+      const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+      const [row, column] = [Math.floor((p.y - top) / cell), Math.floor((p.x - left) / cell)];
+      if (Math.min(row, column) < 0 || Math.max(row, column) > last) hide();
+      else tell(row, column);
+    });
+    svg.addEventListener("pointerleave", hide);
+    svg.addEventListener("blur", hide);
+    svg.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (event.key === "Escape") hide();
+      if (!step) return;
+      event.preventDefault();
+      if (at) tell(...at.map((v, i) => Math.min(last, Math.max(0, v + step[i]))));
+      else tell(0, 0);
+    });
+  };
+
+  document.querySelectorAll("figure.heat").forEach((figure) => {
+    const told = JSON.parse(figure.dataset.heat);
+    figure.querySelectorAll("svg.similarity").forEach((svg) => heat(svg, told));
+  });
   views.forEach((view) => view.querySelectorAll("svg").forEach(wire));
   buttons.forEach((button) => button.addEventListener("click", () => {
     hide();

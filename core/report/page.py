@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from stillhouse.core.report import architecture, growth, machine, scatter, tips
+from stillhouse.core.report import architecture, exhibits, growth, machine, scatter, tips
 from stillhouse.core.report.agreement import agreement, pairs
 from stillhouse.core.report.anatomy import anatomy
 from stillhouse.core.report.checks import checks, dropped
@@ -43,10 +43,15 @@ class View:
 def render(summary: RunSummary) -> str:
     """The whole report as one HTML text; every text from the summary is escaped."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    template = environment.from_string(_resource("page.html"))
-    return template.render(**_header(summary), **_plots(summary), **_facts(summary))
+    template = environment.get_template("page.html")
+    parts = (_header(summary), _plots(summary), exhibits.shown(summary), _facts(summary))
+    return template.render({name: value for part in parts for name, value in part.items()})
 
 
 def _resource(name: str) -> str:

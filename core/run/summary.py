@@ -113,6 +113,9 @@ class RunSummary:
     """What the task measures: `{"name", "maximize"}`."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """What a model takes: `dtype`, `ids` (see `core.measure.inputs`), `preparation` in words."""
+    exhibits: Sequence[Mapping[str, Any]] = ()
+    """What a method shows of its own, by `kind`: "layer-similarity" is read by
+    `core.report.similarity`, "arms" by `core.report.arms`; others are kept and not drawn."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False)

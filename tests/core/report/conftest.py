@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -206,3 +206,65 @@ def fake_summary(count: int = 200, seed: int = 0, **changes: Any) -> RunSummary:
 @pytest.fixture(scope="session")
 def summary() -> RunSummary:
     return fake_summary()
+
+
+def layer_similarity(
+    count: int = 12, clusters: Sequence[int] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """An exhibit of three clusters, hint points in their middles, three student layers."""
+    groups = np.array(clusters or [3 * i // count for i in range(count)])
+    apart = np.abs(np.subtract.outer(np.arange(count), np.arange(count))) / count
+    alike = np.exp(-1.6 * apart) * np.where(np.equal.outer(groups, groups), 1, 0.62)
+    centres = [int(np.median(np.flatnonzero(groups == group))) for group in sorted(set(groups))]
+    return {
+        "kind": "layer-similarity",
+        "method": "hints",
+        "metric": "linear-cka",
+        "samples": 1650,
+        "layers": [f"stages.{3 * i // count}.{i}.tap" for i in range(count)],
+        "similarity": alike.round(4).tolist(),
+        "labels": groups.tolist(),
+        "centres": centres,
+        "student_layers": ["stages.0.0.tap", "stages.1.0.tap", "stages.2.0.tap"],
+        "pairs": [[centre, i] for i, centre in enumerate(centres)],
+        "silhouette": 0.7291,
+        "select": "exact",
+        "loss": "fitnets",
+        **changes,
+    }
+
+
+ARMS = {
+    "found": ("found", [0.90, 0.92, 0.94], [0.91, 0.92, 0.93]),
+    "uniform": ("uniform spacing", [0.89, 0.90, 0.94], [0.92, 0.91, 0.93]),
+    "stage-ends": ("stage ends", [0.88, 0.90, 0.91], [0.87, 0.89, 0.90]),
+    "none": ("no hints", [0.85, 0.86, 0.90], [0.84, 0.88, 0.88]),
+}
+"""Label, validation and test accuracies of three repeats, by role."""
+
+
+def arms(chosen: str = "found", repeats: int = 3, **changes: Any) -> dict[str, Any]:
+    """An exhibit of four arms; `changes` replace one of its entries."""
+    return {
+        "kind": "arms",
+        "method": "hints",
+        "metric": "accuracy",
+        "maximize": True,
+        "repeats": repeats,
+        "chosen": chosen,
+        "arms": [
+            {"role": r, "label": label, "validation": v[:repeats], "test": t[:repeats]}
+            for r, (label, v, t) in ARMS.items()
+        ],
+        **changes,
+    }
+
+
+@pytest.fixture(scope="session")
+def exhibit() -> Callable[..., dict[str, Any]]:
+    """Makes an exhibit by its kind: `exhibit("arms", chosen="none")`."""
+    made: dict[str, Callable[..., dict[str, Any]]] = {
+        "arms": arms,
+        "layer-similarity": layer_similarity,
+    }
+    return lambda kind, **changes: made[kind](**changes)
