@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from stillhouse.core.plugin import Catalogue, Param, PluginStatus, Record, RecordKind
 
 # Spelt out here, so that building the parser imports no plugin machinery; a test compares.
-KINDS: Final = ("method", "model", "task", "space", "target", "sampler", "reporter")
+KINDS: Final = (
+    "method",
+    "model",
+    "task",
+    "space",
+    "target",
+    "sampler",
+    "reporter",
+    "loss",
+    "similarity",
+)
 _HEADER: Final = ("KIND", "NAME", "SUPPLIED BY", "STATUS", "SPEEDS UP")
 _PARAMETERS: Final = ("PARAMETER", "TYPE", "DEFAULT", "BOUNDS", "SEARCH", "PHASE")
 _WIDEST: Final = 24

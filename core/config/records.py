@@ -23,18 +23,23 @@ class Plugins(Protocol):
 class SearchRange:
     """What a searched parameter may be: `low` to `high` (inclusive), or one of `choices`.
 
-    Whole numbers in `low` and `high` mean whole numbers in between.
+    Whole numbers in `low` and `high` mean whole numbers in between. With `taps` and `of` it is a
+    rising list of `taps` of the numbers 0 to `of` - 1.
     """
 
     low: float | None = None
     high: float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
+    taps: int = 0
+    of: int = 0
 
     def plain(self) -> dict[str, Any]:
         """As it is written in a run file."""
         if self.choices:
             return {"choices": list(self.choices)}
+        if self.taps:
+            return {"taps": self.taps, "of": self.of}
         return {"low": self.low, "high": self.high, "log": self.log}
 
 
@@ -93,6 +98,9 @@ class SearchSection:
     fidelity: float | tuple[float, ...]
     eta: int
     finalists: int
+    proposals: int
+    regressions: int
+    repeats: int
     seed: int
 
     @property

@@ -22,6 +22,7 @@ Schema: TypeAlias = dict[str, Any]
 _TYPES: Final[Mapping[str, str]] = {
     "bool": "boolean", "int": "integer", "float": "number", "str": "string",
     "path": "string", "space": "string", "list": "array",
+    "loss": "string", "similarity": "string", "taps": "array",
 }  # fmt: skip
 _END: Final = r"[-+]?([0-9]+(\.[0-9]+|\.(?!\.))?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*%?"
 _NAME: Final = r"[A-Za-z_][\w.-]*(@[0-9]+)?"
@@ -135,7 +136,11 @@ def _fixed(catalogue: Plugins, param: Param) -> Schema:
         return {"enum": [AUTO, *catalogue.names("space")]}
     if param.choices:
         return {"enum": list(param.choices)}
+    if param.kind == "loss":
+        return {"enum": list(catalogue.names("loss"))}
     schema: Schema = {"type": _TYPES[param.kind]}
+    if param.kind == "taps":
+        schema["items"] = {"type": "integer", "minimum": 0}
     if param.low is not None:
         schema["minimum"] = param.low
     if param.high is not None:
@@ -144,6 +149,9 @@ def _fixed(catalogue: Plugins, param: Param) -> Schema:
 
 
 def _searched(param: Param, fixed: Schema) -> list[Schema]:
+    if param.kind == "taps":
+        whole = {"type": "integer", "minimum": 1}
+        return [_object({"taps": whole, "of": whole}, ("taps", "of"))]
     choices = {"choices": {"type": "array", "items": fixed, "minItems": 1, "uniqueItems": True}}
     options = [_object(choices, choices)]
     if param.kind in ("int", "float") and not param.choices:

@@ -24,6 +24,27 @@ class SearchSettings(Params):
     finalists: int = param(
         3, low=1, searchable=False, help="candidates exported and measured at the end"
     )
+    proposals: int = param(
+        1,
+        low=1,
+        high=1000,
+        searchable=False,
+        help="candidates proposed for each that is evaluated, the others dropped by free proxies",
+    )
+    regressions: int = param(
+        1,
+        low=1,
+        high=100,
+        searchable=False,
+        help="candidates that spend an epoch on their hints alone for each that is evaluated",
+    )
+    repeats: int = param(
+        1,
+        low=1,
+        high=100,
+        searchable=False,
+        help="trainings of each finalist and control arm whose mean decides between them",
+    )
     seed: int = param(0, low=0, searchable=False, help="the one seed of the run")
 
 

@@ -10,11 +10,13 @@ from typing import Any, Final
 from stillhouse.core.config.nodes import Scalar, Spot, Table, plain, shown, unknown_word
 from stillhouse.core.config.records import Plugins, SearchRange
 from stillhouse.core.errors import nearest
+from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.params import Param
 
 AUTO: Final = "auto"
 """The search space that the student's own family offers."""
 _RANGE_KEYS = ("low", "high", "log", "choices")
+_NAMED: Final[Mapping[str, RecordKind]] = {"loss": "loss", "similarity": "similarity"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,17 @@ def _fixed(spot: Spot, param: Param, setting: Setting) -> Any:
             close = nearest(value, known) or f"; known: {', '.join(known) or 'none'}"
             fact = f"unknown search space {unknown_word(value)}{close}"
             raise spot.error(f"{fact} (stillhouse plugins)")
+    if param.kind in _NAMED:
+        _check_named(spot, value, _NAMED[param.kind], setting)
     return float(value) if param.kind == "float" else value
+
+
+def _check_named(spot: Spot, value: str, kind: RecordKind, setting: Setting) -> None:
+    known = setting.plugins.names(kind)
+    for name in value.split("+") if kind == "similarity" else [value]:
+        if name not in known:
+            close = nearest(name, known) or f"; known: {', '.join(known) or 'none'}"
+            raise spot.error(f"unknown {kind} {unknown_word(name)}{close} (stillhouse plugins)")
 
 
 def _path(spot: Spot, value: str, setting: Setting) -> str:
@@ -113,6 +125,9 @@ def _expected(param: Param) -> str:
         "path": "a path",
         "space": "the name of a search space",
         "list": "a list",
+        "loss": "the name of a loss",
+        "similarity": "the name of a similarity, or several with + between them",
+        "taps": "a rising list of whole numbers",
     }
     bounds = param.bounds()
     if param.choices:
@@ -121,8 +136,11 @@ def _expected(param: Param) -> str:
 
 
 def read_range(spot: Spot, param: Param, setting: Setting) -> SearchRange:
-    """What `{low, high, log}` or `{choices: [...]}` says, checked against the declaration."""
+    """What `{low, high, log}`, `{choices: [...]}` or, of taps, `{taps, of}` says, checked against
+    the declaration."""
     _refuse_unsearchable(spot, param, setting)
+    if param.kind == "taps":
+        return _taps(spot, setting)
     given = spot.entries(_RANGE_KEYS, setting.hint)
     if "choices" in given:
         if extra := [key for key in given if key != "choices"]:
@@ -132,6 +150,19 @@ def read_range(spot: Spot, param: Param, setting: Setting) -> SearchRange:
         some = f" out of {', '.join(map(str, param.choices))}" if param.choices else ""
         raise spot.error(f"expected {{choices: [...]}}{some}, got {shown(spot.node)}{setting.hint}")
     return _between(spot, given, param, setting)
+
+
+def _taps(spot: Spot, setting: Setting) -> SearchRange:
+    given = spot.entries(("taps", "of"), setting.hint)
+    numbers = {key: plain(inner.node) for key, inner in given.items()}
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers.values()):
+        raise spot.error(f"expected {{taps: COUNT, of: TOTAL}}, got {shown(spot.node)}")
+    count, total = numbers.get("taps", 0), numbers.get("of", 0)
+    if not 1 <= count <= total:
+        raise spot.error(
+            f"expected {{taps: COUNT, of: TOTAL}} with 1 <= COUNT <= TOTAL, got {shown(spot.node)}"
+        )
+    return SearchRange(taps=count, of=total)
 
 
 def _refuse_unsearchable(spot: Spot, param: Param, setting: Setting) -> None:

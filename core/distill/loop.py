@@ -56,6 +56,8 @@ class Loop:
     def through(self, checkpoint: Checkpoint) -> FitResult:
         """Go on from the checkpoint, if there is one, to the end."""
         self._resume(checkpoint.load())
+        if not self.updates and self.course.total:
+            self._begin()
         self.group.wait()
         with self.context.task_progress(self.label, self.course.total) as progress:
             if self.updates:
@@ -67,6 +69,19 @@ class Loop:
         self.group.wait()  # for the checkpoint, before anyone clears it away
         adapters = {k: v.detach().cpu().clone() for k, v in self._adapters().items()}
         return FitResult(self.updates, tuple(self.journal.lines), adapters)
+
+    def _begin(self) -> None:
+        """The objective's constants, from the first rows of the first batch as training sees it."""
+        reseed(self.context, self.label, "dropout", 0)
+        whole = next(self._batches(0))
+        rows = slice(0, self.settings.batch_size)
+        batch = self._view(Batch(whole.inputs[rows], whole.targets[rows], whole.indices[rows]))
+        if self.objective.mask is not None:
+            self.objective.mask.begin(len(batch.targets), self.context.seed(self.label, "masks", 0))
+            self.objective.mask.rows = slice(0, len(batch.targets))
+        self.module.train()
+        full = self.module.full if isinstance(self.module, ElasticModule) else None
+        self.objective.begin(batch, self.taps, full)
 
     def _keep(self, checkpoint: Checkpoint, progress: Progress) -> None:
         self.journal.read(progress)

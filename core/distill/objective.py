@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,13 @@ from stillhouse.core.errors import UserError, nearest
 from stillhouse.core.evaluate.context import Context
 from stillhouse.core.evaluate.data import Batch
 from stillhouse.core.evaluate.family import ElasticModule
+from stillhouse.core.evaluate.padding import real_positions
 from stillhouse.core.evaluate.state import LAST, LossTerm, Structure
 from stillhouse.core.evaluate.teacher import Observation, Teacher
 
 _MASK: Final = "mask"
+_SCALES: Final = "scales"
+_TINY: Final = 1e-12
 _AUTOCAST: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -47,6 +50,7 @@ class Objective:
     ) -> None:
         self._module, self._structure, self._terms = module, structure, terms
         self._context, self._inplace = context, settings.inplace
+        self.begun = False
         self._teachers = _wanted(teachers, terms)
         inplace = ["in-place"] if settings.inplace != "none" else []
         self.names = ("loss", "task", *(term.name for term in terms), *inplace)
@@ -57,6 +61,8 @@ class Objective:
         )
         self._wanted = _unique(tap for term in terms for tap in term.student_taps)
         self.adapters = self._build_adapters()
+        if any(term.normalised for term in terms):
+            self.adapters[_SCALES] = Scales(len(terms))
         self.mask = None if masking is None else self._build_mask(masking)
         if self.mask is not None:
             self.adapters[_MASK] = self.mask
@@ -76,6 +82,24 @@ class Objective:
         finally:
             for handle in handles:
                 handle.remove()
+
+    @torch.no_grad()
+    def begin(self, batch: Batch, taps: Taps, configuration: Mapping[str, Any] | None) -> None:
+        """Show the terms a first batch, and set what those that are normalised are divided by.
+
+        The network's running statistics stay as they are. Nothing where it has `begun` already.
+        """
+        if self.begun or not any(term.begin or term.normalised for term in self._terms):
+            return
+        kept = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+        seen, teachers = self.see(batch.inputs, taps, configuration), self.targets(batch.inputs)
+        for name, buffer in self._module.named_buffers():
+            buffer.copy_(kept[name])
+        for i, term in enumerate(self._terms):
+            if term.begin is not None and term.weight:
+                term.begin(seen, teachers, batch, self._adapter(i))
+            if term.normalised and term.weight:
+                self._scales().take(i, term.value(seen, teachers, batch, self._adapter(i)))
 
     def targets(self, inputs: Tensor) -> dict[str, Observation]:
         """What every teacher that a term needs shows on the inputs, with the taps asked for."""
@@ -97,7 +121,7 @@ class Objective:
         features = {tap: self._feature(tap, taps, configuration) for tap in self._wanted}
         if self.mask is not None:
             features[MASKED] = self.mask.shown()
-        return Observation(_widened(logits), features)
+        return Observation(_widened(logits), features, real_positions(self._module, inputs))
 
     def losses(
         self,
@@ -129,10 +153,20 @@ class Objective:
     ) -> list[Tensor]:
         task = self._context.task.loss(seen.logits, batch.targets) if self._weights[0] else absent
         values = [
-            term.value(seen, teachers, batch, self._adapter(i)) if term.weight else absent
+            self._scaled(i, term.value(seen, teachers, batch, self._adapter(i)))
+            if term.weight
+            else absent
             for i, term in enumerate(self._terms)
         ]
         return [task, *values]
+
+    def _scaled(self, position: int, value: Tensor) -> Tensor:
+        if not self._terms[position].normalised:
+            return value
+        return value * self._scales().factors[position]
+
+    def _scales(self) -> Scales:
+        return cast("Scales", self.adapters[_SCALES])
 
     def _adapter(self, position: int) -> nn.Module | None:
         key = str(position)
@@ -185,6 +219,21 @@ class Objective:
         dtype = _AUTOCAST.get(self._context.precision)
         device = self._context.device.split(":")[0]
         return torch.autocast(device, dtype=dtype, enabled=dtype is not None)
+
+
+@final
+class Scales(nn.Module):
+    """One over each term's value on the first batch; 1 where that is 0 or there is none."""
+
+    factors: Tensor
+
+    def __init__(self, terms: int) -> None:
+        super().__init__()
+        self.register_buffer("factors", torch.ones(terms))
+
+    def take(self, position: int, value: Tensor) -> None:
+        size = float(value.detach().abs())
+        self.factors[position] = 1 / size if size > _TINY else 1.0
 
 
 def _wanted(

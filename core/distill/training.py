@@ -69,6 +69,7 @@ def fit(
             )
             if adapters is not None:
                 objective.adapters.load_state_dict(adapters)
+                objective.begun = True
             objective.adapters.to(context.device)
             facts = _facts(structure, state, course, context, paths)
             with objective.taps() as taps:

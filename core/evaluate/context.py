@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stillhouse.core.evaluate.family import ModelFamily
     from stillhouse.core.evaluate.state import Structure
     from stillhouse.core.evaluate.task import Task
+    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.space import Space
 
 
@@ -47,6 +48,9 @@ class Context:
     teacher's, unless a method says otherwise). `checkpoints` is a folder that survives a kill, or
     None. `fidelity` is the share of the full budget `apply` may spend. `spaces` holds the search
     space that each method opened, by method name. `group` are the processes that train together.
+    `repeat` numbers trainings of one candidate: `apply` draws differently in each, `prepare` the
+    same. `catalogue` finds losses and similarities. `shared` is a folder for what several runs
+    need, or None.
     """
 
     task: Task
@@ -60,10 +64,14 @@ class Context:
     progress: Progress = field(default_factory=Silent)
     spaces: Mapping[str, Space] = field(default_factory=dict)
     group: Group = field(default_factory=Group)
+    repeat: int = 0
+    catalogue: Catalogue | None = None
+    shared: Path | None = None
 
     def seed(self, *labels: object) -> int:
-        """A 63-bit seed that depends on the run's seed and the labels alone."""
-        text = "/".join(map(str, (self.root_seed, *labels)))
+        """A 63-bit seed that depends on the run's seed, the repeat and the labels alone."""
+        again = ("repeat", self.repeat) if self.repeat else ()
+        text = "/".join(map(str, (self.root_seed, *again, *labels)))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
     def at(self, fidelity: float) -> Context:

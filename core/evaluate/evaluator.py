@@ -43,11 +43,15 @@ class BoundStep:
     counted: dict[str, tuple[Operator, ...]] = field(default_factory=dict, repr=False)
 
     def choice(self, configuration: Mapping[str, Any]) -> Choice:
-        """The step's share of a joint configuration (`"supernet.width": 48, ...`)."""
+        """The step's share of a joint configuration (`"supernet.width": 48, ...`).
+
+        Control arms are configurations that name parameters which the run file fixes.
+        """
         prefix = f"{self.step.name}."
         own = {k.removeprefix(prefix): v for k, v in configuration.items() if k.startswith(prefix)}
-        searched = {name: own.pop(name) for name in self.step.searched if name in own}
-        return Choice(self.step.info.params(**{**self.step.fixed, **searched}), own)
+        names = [parameter.name for parameter in declared(self.step.info.params)]
+        given = {name: own.pop(name) for name in names if name in own}
+        return Choice(self.step.info.params(**{**self.step.fixed, **given}), own)
 
     def context(self, context: Context) -> Context:
         """The context with the search space that this step opened."""
@@ -108,6 +112,7 @@ class Evaluator:
         """`origin` identifies the initial state: data, teacher, seed, precision."""
         self.steps, self.initial = tuple(steps), initial
         self.context, self.store, self.origin = context, store, origin
+        self._scores: dict[str, dict[str, float]] = {}
 
     def realise(self, configuration: Mapping[str, Any], fidelity: float) -> State:
         """Apply every method in order for one configuration.
@@ -116,18 +121,85 @@ class Evaluator:
             CandidateError: `apply` failed, so this candidate cannot be had; others may.
             StillhouseError: `prepare` failed, so no candidate can be had.
         """
+        state = self.initial
+        for stage in self._stages(configuration, fidelity):
+            state = stage.applied()
+        return state
+
+    def scored(
+        self, configuration: Mapping[str, Any], fidelity: float, split: Split
+    ) -> dict[str, float]:
+        """Every metric of a configuration on a split; what has equal effect is trained once.
+
+        Raises like `realise`.
+        """
+        key, state = "", self.initial
+        for place, stage in enumerate(self._stages(configuration, fidelity)):
+            key = fingerprint(stage.key, split.name)
+            if place == len(self.steps) - 1 and key in self._scores:
+                break
+            state = stage.applied()
+        if key not in self._scores:
+            self._scores[key] = self.values(state, split)
+        return self._scores[key]
+
+    def identity(self, configuration: Mapping[str, Any], fidelity: float) -> str:
+        """The same for configurations that come to the same student; trains nothing itself."""
+        key = self.origin
+        for place, stage in enumerate(self._stages(configuration, fidelity)):
+            key = stage.key
+            if place < len(self.steps) - 1:
+                stage.applied()
+        return key
+
+    def untrained(self, configuration: Mapping[str, Any]) -> tuple[State, str]:
+        """The state that a candidate's own training would start from, and its identity."""
+        state, key = self.initial, self.origin
+        for stage in self._stages(configuration, 1.0):
+            if stage.bound.step.trains_candidates:
+                break
+            state, key = stage.applied(), stage.key
+        return state, key
+
+    def proxies(self, configuration: Mapping[str, Any]) -> list[float]:
+        """What methods tell of a candidate's quality for nothing; higher is better."""
+        told = []
+        for stage in self._stages(configuration, 1.0):
+            if stage.bound.step.trains_candidates:
+                break
+            with blamed(stage.bound, "proxy", CandidateError):
+                value = stage.bound.method.proxy(*stage.arguments)
+            if value is not None:
+                told.append(float(value))
+            stage.applied()
+        return told
+
+    def exhibits(self, configuration: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the methods have to show of a configuration, without training it."""
+        shown = []
+        for stage in self._stages(configuration, 0.0):
+            with blamed(stage.bound, "exhibit", CandidateError):
+                found = stage.bound.method.exhibit(*stage.arguments)
+            if found is not None:
+                shown.append(dict(found))
+            stage.applied()
+        return shown
+
+    def _stages(self, configuration: Mapping[str, Any], fidelity: float) -> Iterator[_Stage]:
+        """The steps in order, each with what it works on; each must be applied before the next."""
         state, key = self.initial, self.origin
         for bound in self.steps:
             choice = bound.choice(configuration)
             context = self._context(bound, fidelity, key, choice)
             with blamed(bound, "prepare", PluginError):
                 artefact = self._prepare(bound, state, choice, context, key)
-            with blamed(bound, "apply", CandidateError):
-                state = returned(bound.method.apply(state, choice, artefact, context), State)
+            with blamed(bound, "effect", CandidateError):
+                effect = bound.method.effect(state, choice, artefact, context)
             spent = fidelity if bound.step.info.spends else None
-            facts = (bound.step.name, bound.version, choice.params, choice.genes, spent)
-            key = fingerprint(key, *facts)
-        return state
+            key = fingerprint(key, bound.step.name, bound.version, effect, spent)
+            stage = _Stage(bound, (state, choice, artefact, context), key)
+            yield stage
+            state = stage.state if stage.state is not None else state
 
     def values(self, state: State, split: Split) -> dict[str, float]:
         """Every metric of the state's student on a split."""
@@ -140,7 +212,9 @@ class Evaluator:
         context = replace(bound.context(self.context), fidelity=fidelity)
         if context.checkpoints is None:
             return context
-        label = f"{bound.step.name}-{fingerprint(key, choice.params, choice.genes, fidelity)}"
+        again = (context.repeat,) if context.repeat else ()
+        mark = fingerprint(key, choice.params, choice.genes, fidelity, *again)
+        label = f"{bound.step.name}-{mark}"
         return replace(context, checkpoints=context.checkpoints / label)
 
     def _prepare(
@@ -154,7 +228,7 @@ class Evaluator:
             for p in declared(bound.step.info.params)
             if p.phase == "prepare"
         }
-        key = fingerprint(key, name, bound.version, slow)
+        key, context = fingerprint(key, name, bound.version, slow), replace(context, repeat=0)
         if context.checkpoints is not None:
             folder = context.checkpoints.parent / f"{name}-prepare-{key}"
             context = replace(context, checkpoints=folder)
@@ -164,6 +238,21 @@ class Evaluator:
             lambda: returned(bound.method.prepare(state, choice.params, context), Artefact),
             context.checkpoints,
         )
+
+
+@dataclass(eq=False)
+class _Stage:
+    """One step of a realisation; `key` stands for all that decides the state after it."""
+
+    bound: BoundStep
+    arguments: tuple[State, Choice, Artefact, Context]
+    key: str
+    state: State | None = None
+
+    def applied(self) -> State:
+        with blamed(self.bound, "apply", CandidateError):
+            self.state = returned(self.bound.method.apply(*self.arguments), State)
+        return self.state
 
 
 def skeleton_of(

@@ -15,8 +15,6 @@ from stillhouse.core.evaluate.state import State, Student
 from stillhouse.core.plugin.params import Params
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from stillhouse.core.space import Columns
 
 
@@ -93,6 +91,27 @@ class Method(ABC):
         """
         return skeleton
 
+    def effect(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> Any:
+        """What `apply` would do, as plain data: choices of equal effect are evaluated once.
+
+        The default tells all choices apart.
+        """
+        return [choice.params, choice.genes]
+
+    def controls(self, params: Params) -> Mapping[str, Mapping[str, Any]]:
+        """Control arms: by role, the parameters that differ from the found configuration's.
+
+        They decide what is found, not what it costs: only parameters that leave shape and form
+        alone may differ. Every arm is trained like a finalist; when one is better, it is returned.
+        """
+        return {}
+
+    def exhibit(
+        self, state: State, choice: Choice, artefact: Artefact, context: Context
+    ) -> Mapping[str, Any] | None:
+        """What the report shows of a choice: JSON-able, with a `kind` that reporters know."""
+        return None
+
     def compared(self, params: Params) -> Mapping[str, Mapping[str, Any]]:
         """Variants of this method that the closing table sets beside the found model, on request.
 
@@ -101,6 +120,8 @@ class Method(ABC):
         """
         return {}
 
-    def proxy(self, columns: Columns, artefact: Artefact) -> np.ndarray | None:
-        """A free, vectorised stand-in for quality (higher is better), or None."""
+    def proxy(
+        self, state: State, choice: Choice, artefact: Artefact, context: Context
+    ) -> float | None:
+        """A free stand-in for quality, higher is better, to compare candidates by; or None."""
         return None

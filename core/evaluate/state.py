@@ -56,7 +56,9 @@ class LossTerm:
     `LAST` stands for the last tap of the network, or of the subnet, in use. `teachers` names
     those whose logits are read as well. `adapter`, if any, is built as `adapter(student_widths)`
     (tap name to width), trained beside the student, passed back as the fourth argument, and
-    dropped afterwards: it never reaches the export.
+    dropped afterwards: it never reaches the export. `begin`, called like `value`, sees the first
+    batch before anything is trained. A `normalised` term is divided by its value on that batch, so
+    that one range of weights fits all.
     """
 
     name: str
@@ -66,6 +68,8 @@ class LossTerm:
     teacher_taps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapter: Callable[[Mapping[str, int]], nn.Module] | None = None
     teachers: tuple[str, ...] = ()
+    begin: Callable[..., None] | None = None
+    normalised: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
+from stillhouse.core.home import home
 from stillhouse.core.measure import device_json, identity
 from stillhouse.core.measure.latency import Latency
 from stillhouse.core.measure.lock import alone
@@ -277,9 +278,7 @@ def default_path(facts: Mapping[str, Any], environ: Mapping[str, str]) -> Path:
     `$STILLHOUSE_HOME/devices/` or `~/.cache/stillhouse/devices/`; every identity has its own file,
     named after its `"target"` and a hash of the whole.
     """
-    home = environ.get("STILLHOUSE_HOME")
-    root = Path(home).expanduser() if home else Path.home() / ".cache" / "stillhouse"
     named = json.dumps([device_json.FORMAT, facts], sort_keys=True)
     digest = hashlib.sha256(named.encode()).hexdigest()[:16]
     target = re.sub(r"[^\w.-]+", "-", str(facts.get("target", "target")))
-    return root / "devices" / f"{target}-{digest}.json"
+    return home(environ) / "devices" / f"{target}-{digest}.json"

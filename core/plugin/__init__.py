@@ -15,12 +15,14 @@ from stillhouse.core.plugin.params import Params as Params
 from stillhouse.core.plugin.params import declared as declared
 from stillhouse.core.plugin.params import param as param
 from stillhouse.core.plugin.records import API as API
+from stillhouse.core.plugin.records import LossInfo as LossInfo
 from stillhouse.core.plugin.records import MethodInfo as MethodInfo
 from stillhouse.core.plugin.records import ModelInfo as ModelInfo
 from stillhouse.core.plugin.records import Provenance as Provenance
 from stillhouse.core.plugin.records import Record as Record
 from stillhouse.core.plugin.records import ReporterInfo as ReporterInfo
 from stillhouse.core.plugin.records import SamplerInfo as SamplerInfo
+from stillhouse.core.plugin.records import SimilarityInfo as SimilarityInfo
 from stillhouse.core.plugin.records import SpaceInfo as SpaceInfo
 from stillhouse.core.plugin.records import TargetInfo as TargetInfo
 from stillhouse.core.plugin.records import TaskInfo as TaskInfo

@@ -15,12 +15,14 @@ from stillhouse.core.plugin.kinds import BY_INFO, BY_KIND, KINDS, RecordKind
 from stillhouse.core.plugin.listing import PluginStatus, gain
 from stillhouse.core.plugin.loader import Fault, Loader
 from stillhouse.core.plugin.records import (
+    LossInfo,
     MethodInfo,
     ModelInfo,
     Provenance,
     Record,
     ReporterInfo,
     SamplerInfo,
+    SimilarityInfo,
     SpaceInfo,
     TargetInfo,
     TaskInfo,
@@ -135,6 +137,12 @@ class Catalogue:
 
     def reporter(self, name: str) -> ReporterInfo:
         return self._describe(ReporterInfo, name)
+
+    def loss(self, name: str) -> LossInfo:
+        return self._describe(LossInfo, name)
+
+    def similarity(self, name: str) -> SimilarityInfo:
+        return self._describe(SimilarityInfo, name)
 
     def _describe(self, info: type[R], name: str) -> R:
         entry = self._entry(BY_INFO[info].kind, name)

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 
 from stillhouse.core.plugin.markers import hookspec
 from stillhouse.core.plugin.records import (
+    LossInfo,
     MethodInfo,
     ModelInfo,
     ReporterInfo,
     SamplerInfo,
+    SimilarityInfo,
     SpaceInfo,
     TargetInfo,
     TaskInfo,
@@ -162,6 +164,40 @@ def stillhouse_reporters() -> Iterable[ReporterInfo]:
             name="markdown",
             summary="the closing table as Markdown",
             build="kd_zoo.markdown:Markdown",
+        )
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def stillhouse_losses() -> Iterable[LossInfo]:
+    """Distillation losses. Entry point: `huber = "kd_zoo.info"` in `stillhouse.losses`.
+
+    from stillhouse.core.plugin import LossInfo, hookimpl
+
+    @hookimpl
+    def stillhouse_losses():
+        yield LossInfo(
+            name="huber",
+            summary="Huber distance of features through a linear map",
+            build="kd_zoo.huber:Huber",
+        )
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def stillhouse_similarities() -> Iterable[SimilarityInfo]:
+    """Layer similarities. Entry point: `svcca = "kd_zoo.info"` in `stillhouse.similarities`.
+
+    from stillhouse.core.plugin import SimilarityInfo, hookimpl
+
+    @hookimpl
+    def stillhouse_similarities():
+        yield SimilarityInfo(
+            name="svcca",
+            summary="mean canonical correlation of leading singular directions",
+            build="kd_zoo.svcca:Svcca",
         )
     """
     raise NotImplementedError

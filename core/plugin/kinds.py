@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from stillhouse.core.plugin.records import (
+    LossInfo,
     MethodInfo,
     ModelInfo,
     Record,
     ReporterInfo,
     SamplerInfo,
+    SimilarityInfo,
     SpaceInfo,
     TargetInfo,
     TaskInfo,
 )
 
-RecordKind = Literal["method", "model", "task", "space", "target", "sampler", "reporter"]
+RecordKind = Literal[
+    "method", "model", "task", "space", "target", "sampler", "reporter", "loss", "similarity"
+]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ DOORS: Final[tuple[Door, ...]] = (
     Door("target", "stillhouse.targets", "stillhouse_targets", TargetInfo),
     Door("sampler", "stillhouse.samplers", "stillhouse_samplers", SamplerInfo),
     Door("reporter", "stillhouse.reporters", "stillhouse_reporters", ReporterInfo),
+    Door("loss", "stillhouse.losses", "stillhouse_losses", LossInfo),
+    Door("similarity", "stillhouse.similarities", "stillhouse_similarities", SimilarityInfo),
 )
 KINDS: Final[tuple[RecordKind, ...]] = tuple(door.kind for door in DOORS)
 BY_KIND: Final = {door.kind: door for door in DOORS}

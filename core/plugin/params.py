@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -24,7 +25,7 @@ from typing import (
     get_type_hints,
 )
 
-Kind = Literal["bool", "int", "float", "str", "path", "space", "list"]
+Kind = Literal["bool", "int", "float", "str", "path", "space", "list", "loss", "similarity", "taps"]
 _MARK = "stillhouse.param"
 
 
@@ -35,7 +36,9 @@ class Param:
     `phase` says which half of a method reads it: a searched `prepare` parameter splits the
     memoised artefact (one per value); a searched `apply` parameter costs nothing to vary.
     `low` and `high` are inclusive. `kind` `"space"` names a search space whose dimensions join
-    the plan under the method's name; `"path"` is resolved against the run file's folder.
+    the plan under the method's name; `"path"` is resolved against the run file's folder;
+    `"loss"` and `"similarity"` name such a plugin (several similarities: `a+b`); `"taps"` is a
+    rising list of whole numbers, searched as `{taps: COUNT, of: TOTAL}`.
     `searchable=False` refuses a search range in a run file.
     """
 
@@ -86,6 +89,9 @@ _EXPECTED: dict[Kind, str] = {
     "path": "a path",
     "space": "the name of a search space",
     "list": "a list",
+    "loss": "the name of a loss",
+    "similarity": "the name of a similarity, or several with + between them",
+    "taps": "a rising list of whole numbers",
 }
 
 
@@ -96,7 +102,14 @@ def _fits(kind: Kind, value: object) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "float":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == "taps":
+        return isinstance(value, (list, tuple)) and _rising(value)
     return isinstance(value, (list, tuple)) if kind == "list" else isinstance(value, str)
+
+
+def _rising(values: Sequence[object]) -> bool:
+    whole = [v for v in values if isinstance(v, int) and not isinstance(v, bool) and v >= 0]
+    return len(whole) == len(values) and all(a < b for a, b in pairwise(whole))
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)

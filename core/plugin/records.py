@@ -96,6 +96,21 @@ class ReporterInfo(Record):
     """Writes something from a finished run: `build(params)` is callable with a `RunSummary`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LossInfo(Record):
+    """A distillation loss: `build` is a final subclass of `core.distill.hint_loss.HintLoss`.
+
+    `compares` says what of teacher and student it reads: features at paired taps, or answers.
+    """
+
+    compares: Literal["features", "answers"] = "features"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityInfo(Record):
+    """A measure of how alike layers are: `build` is a `core.similarity.Similarity`."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Who supplied a record: distribution, version and entry point, for attribution."""
