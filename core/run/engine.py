@@ -17,6 +17,7 @@ from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import Evaluator
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.run.arms import compare
 from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
 from stillhouse.core.run.costing import device_note, open_device, settle_costs
@@ -105,11 +106,33 @@ def execute(
         certified = certify(
             opened, evaluator, device, entries, costing.finalist_limits, goals, exports
         )
+        certified, arms = compare(
+            opened, evaluator, device, certified, costing.finalist_limits, goals, exports
+        )
+        exhibits = evaluator.exhibits(certified.passed[0].entry.configuration)
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
-    notes = (*fresh, *costing.notes, *_sampler_notes(opened, study), *certified.notes, *unfinished)
+    notes = (
+        *fresh,
+        *costing.notes,
+        *_sampler_notes(opened, study),
+        *certified.notes,
+        *arms.notes,
+        *unfinished,
+    )
     told = Told(
-        opened, device, costing, goals, entries, teacher, certified, controls, exports, notes
+        opened,
+        device,
+        costing,
+        goals,
+        entries,
+        teacher,
+        certified,
+        controls,
+        exports,
+        notes,
+        arms,
+        exhibits,
     )
     summary = summarise(told, watch.seconds)
     save_best(told, summary)
@@ -147,6 +170,8 @@ def _fingerprint(opened: Opened, costs: Mapping[str, object], goals: Goals) -> s
     """What the ledger's entries depend on; limits on metrics and ladders only where there are."""
     run = opened.plan.run.search
     more = (*goals.names, *((run.eta,) if len(run.rungs) > 1 else ()))
+    if (screened := (run.proposals, run.regressions)) != (1, 1):
+        more = (*more, *screened)
     return fingerprint(
         opened.origin, recipe_facts(opened), repr(opened.plan.space.dimensions), costs,
         run.sampler.name, dict(run.sampler.fixed), run.batch, run.fidelity,

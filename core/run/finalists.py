@@ -100,7 +100,8 @@ def in_full(
         assert student is not None  # noqa: S101 - `values` refused such a recipe in the search
         return student
 
-    key = fingerprint(evaluator.origin, recipe_facts(opened), configuration)
+    again = (evaluator.context.repeat,) if evaluator.context.repeat else ()
+    key = fingerprint(evaluator.origin, recipe_facts(opened), configuration, *again)
     return restored(opened, label, key, make)
 
 

@@ -14,6 +14,7 @@ from stillhouse.core.evaluate import Context, Method, ModelFamily, Progress, Tas
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
 from stillhouse.core.evaluate.evaluator import BoundStep
 from stillhouse.core.evaluate.state import Structure
+from stillhouse.core.home import home
 from stillhouse.core.measure import Target
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue, Params, Record, declared
@@ -98,6 +99,8 @@ def open_run(
         precision=run.train.precision,
         checkpoints=directory.checkpoints,
         progress=progress,
+        catalogue=catalogue,
+        shared=home(),
     )
     store = ArtefactStore(directory.artefacts)
     return Opened(

@@ -16,6 +16,7 @@ from stillhouse.core.plan.objectives import check_limits, check_objectives
 from stillhouse.core.run.goals import Goals, known_of, objectives_of
 from stillhouse.core.run.ledger import Entry, Ledger
 from stillhouse.core.run.opened import Opened
+from stillhouse.core.run.screening import Screening
 from stillhouse.core.search import Codes, Halving, Objective, Problem, Sampler, Study
 
 Clock = Callable[[], float]
@@ -64,6 +65,7 @@ def search(
     """
     run = opened.plan.run.search
     bench = _Bench(evaluator, ledger, run.rungs, goals, clock)
+    screening = Screening(opened, evaluator)
     ladder = Halving(len(run.rungs), run.eta, goals.objectives)
     candidates: dict[str, _Candidate] = {}
     left = run.evaluations
@@ -71,8 +73,7 @@ def search(
         while left:
             batch = min(run.batch, left)
             promoted = ladder.promote(batch)
-            codes = _asked(study, batch - len(promoted))
-            fresh = _candidates(study, codes)
+            codes, fresh = _fresh(study, screening, batch - len(promoted))
             candidates.update((one.key, one) for one in fresh)
             jobs = [(candidates[p.key], p.rung) for p in promoted] + [(one, 0) for one in fresh]
             if not jobs:
@@ -86,6 +87,15 @@ def search(
                 ladder.record(0, [one.key for one in fresh], told, over)
                 study.tell(codes, told, over if goals.outcomes else None)
     return ledger.entries
+
+
+def _fresh(study: Study, screening: Screening, count: int) -> tuple[Codes, list[_Candidate]]:
+    """New candidates that passed the screening, and their codes."""
+    codes = _asked(study, count * screening.proposals)
+    every = _candidates(study, codes)
+    kept = screening.kept(every, count)
+    keys = {one.key for one in kept}
+    return codes[[one.key in keys for one in every]], kept
 
 
 def _asked(study: Study, count: int) -> Codes:
@@ -153,8 +163,8 @@ class _Bench:
         start, error = self._clock(), ""
         values: Mapping[str, float] = {}
         try:
-            state = self._evaluator.realise(one.configuration, share)
-            values = self._evaluator.values(state, self._evaluator.initial.data.validation)
+            split = self._evaluator.initial.data.validation
+            values = self._evaluator.scored(one.configuration, share, split)
             if not all(np.isfinite(v) for v in values.values()):
                 values, error = {}, f"not a finite quality: {values}"
         except CandidateError as failed:

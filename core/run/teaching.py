@@ -49,7 +49,8 @@ def initial_state(opened: Opened, teacher: Student) -> State:
     module = teacher.module.to(opened.context.device)
     train = opened.task.data.train
     seen = None if opened.task.augments else train
-    teaching = ModuleTeacher(module, tuple(widths), widths, seen)
+    stages = opened.teacher_family.stages(opened.teacher_full)
+    teaching = ModuleTeacher(module, tuple(widths), widths, seen, stages)
     return State({"teacher": teaching}, opened.task.data)
 
 

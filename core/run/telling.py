@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from stillhouse.core.evaluate.evaluator import predict
 from stillhouse.core.measure import DeviceFile, Exported, Measured
 from stillhouse.core.measure.inputs import facts
 from stillhouse.core.report.card import model_card
+from stillhouse.core.run.arms import Arms
 from stillhouse.core.run.certifying import Certified
 from stillhouse.core.run.controls import LABELS, Control
 from stillhouse.core.run.costing import Costing, counted_structure
@@ -51,6 +52,8 @@ class Told:
     controls: Sequence[Control]
     exports: Path
     notes: Sequence[str] = ()
+    arms: Arms = field(default_factory=Arms)
+    exhibits: Sequence[Mapping[str, Any]] = ()
 
 
 def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
@@ -80,6 +83,7 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
         notes=_notes(told),
         metrics=[{"name": m.name, "maximize": m.better == "higher"} for m in opened.task.metrics],
         inputs=_inputs(opened),
+        exhibits=[*told.exhibits, *_arms(told)],
     )
 
 
@@ -114,6 +118,36 @@ def save_best(told: Told, summary: RunSummary) -> None:
         }
         text = f"# front {number}\n\nOne of several certified models; see `../../best/README.md`.\n"
         save_model(folder, other.student, other.artefact.path, text, extra)
+
+
+def _arms(told: Told) -> list[dict[str, Any]]:
+    """Every arm's first objective that is a metric, on validation and test, each repeat."""
+    metrics = {metric.name: metric for metric in told.opened.task.metrics}
+    objectives = (o.name for o in told.goals.objectives if o.name in metrics)
+    metric = metrics[next(objectives, next(iter(metrics)))]
+    arms = told.arms.arms
+    if not arms:
+        return []
+    shown = [
+        {
+            "role": arm.role,
+            "label": arm.label,
+            "validation": [values[metric.name] for values in arm.validation],
+            "test": [_score(told, student, "test")[metric.name] for student in arm.students],
+        }
+        for arm in arms
+    ]
+    return [
+        {
+            "kind": "arms",
+            "method": next((arm.method for arm in arms if arm.method), ""),
+            "metric": metric.name,
+            "maximize": metric.better == "higher",
+            "repeats": len(arms[0].students),
+            "chosen": told.arms.chosen,
+            "arms": shown,
+        }
+    ]
 
 
 def _inputs(opened: Opened) -> dict[str, Any]:

@@ -87,6 +87,13 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         leaves=frozenset({"masked spans"}),
     )
     yield MethodInfo(
+        name="fresh",
+        summary="Start from the student section's network with fresh weights",
+        build="stillhouse.plugins.distil.fresh:Fresh",
+        changes="student",
+        leaves=frozenset({"student", "float weights"}),
+    )
+    yield MethodInfo(
         name="distil",
         summary="Train each candidate on the task and the gathered loss terms",
         build="stillhouse.plugins.distil.distil:Distil",

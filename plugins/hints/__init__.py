@@ -1,0 +1,1 @@
+"""Hints: which teacher layers to distil from, chosen by clustering them."""

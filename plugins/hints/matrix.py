@@ -1,0 +1,102 @@
+"""The layer-by-layer matrix of a teacher: computed once, whatever student it is for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import Artefact, Context, ModuleTeacher, State, Teacher
+from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
+from stillhouse.core.plugin import Catalogue
+from stillhouse.core.similarity import Layers, Similarity, combined, observe, similarity_matrix
+
+TEACHER = "teacher"
+
+
+def matrices(state: State, names: list[str], samples: int, context: Context) -> Artefact:
+    """Similarities by name, (layers, layers) each, and the `distance` that clusters are made by.
+
+    Of several similarities the distance is the mean of ranks. Matrices of a teacher that is one
+    network are kept where every run finds them, by its weights, the data and the similarity.
+
+    Raises:
+        UserError: the run has no teacher, or its features do not do for a similarity.
+    """
+    source = _Source(state, samples, context)
+    found = {name: source.matrix(name) for name in dict.fromkeys(names)}
+    distances = [1 - one for one in found.values()]
+    distance = distances[0] if len(distances) == 1 else combined(list(found.values()))
+    np.fill_diagonal(distance, 0.0)
+    tensors = {name: torch.from_numpy(one.copy()) for name, one in found.items()}
+    tensors["distance"] = torch.from_numpy(distance)
+    return Artefact(tensors, source.record() | {"similarities": list(found)})
+
+
+class _Source:
+    """A teacher's layers, observed when a similarity is not known yet."""
+
+    def __init__(self, state: State, samples: int, context: Context) -> None:
+        teacher = state.teachers.get(TEACHER)
+        if teacher is None:
+            raise UserError(f"hints: expected a teacher named '{TEACHER}', the run has none")
+        self.teacher: Teacher = teacher
+        self._split, self._samples = state.data.train, min(samples, len(state.data.train))
+        self._data, self._context = state.data.sha256, context
+        self._layers: Layers | None = None
+
+    def record(self) -> dict[str, object]:
+        return {"samples": self._samples, "data": self._data, "layers": list(self.teacher.taps)}
+
+    def matrix(self, name: str) -> np.ndarray:
+        shared = self._context.shared
+        if shared is None or not isinstance(self.teacher, ModuleTeacher):
+            return self._computed(name)
+        store = ArtefactStore(shared / "similarities")
+        supplier = str(_catalogue(self._context).provenance("similarity", name))
+        weights = weights_hash(self.teacher.module)
+        key = fingerprint(name, supplier, weights, self.record())
+
+        def make() -> Artefact:
+            matrix = torch.from_numpy(self._computed(name))
+            return Artefact({"similarity": matrix}, {"similarity": name, **self.record()})
+
+        return store.memo(name, key, make).tensors["similarity"].numpy()
+
+    def _computed(self, name: str) -> np.ndarray:
+        catalogue = _catalogue(self._context)
+        similarity = cast("type[Similarity]", catalogue.resolve(catalogue.similarity(name)))()
+        return similarity_matrix(self.layers(), similarity)
+
+    def layers(self) -> Layers:
+        if self._layers is None:
+            self._layers = observe(
+                self.teacher,
+                self.teacher.taps,
+                self._split,
+                samples=self._samples,
+                device=self._context.device,
+                progress=self._context.progress,
+            )
+        return self._layers
+
+
+def weights_hash(module: nn.Module) -> str:
+    """32 hex digits of a network's weights and their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _catalogue(context: Context) -> Catalogue:
+    if context.catalogue is None:
+        raise UserError(
+            "hints: expected a context with a catalogue, to find similarities and losses"
+        )
+    return context.catalogue

@@ -1,0 +1,112 @@
+"""Which teacher layer teaches which student layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import Context, Teacher
+from stillhouse.core.search.clustering import (
+    Clustering,
+    cluster,
+    k_by_silhouette,
+    spread,
+)
+
+_LIMIT: Final = 10
+
+
+@dataclass(frozen=True)
+class Side:
+    """A network's taps in order of depth, and the stage of each."""
+
+    taps: tuple[str, ...]
+    stages: tuple[int, ...]
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The last tap of each stage."""
+        follows = (*self.stages[1:], None)
+        return tuple(i for i, s in enumerate(self.stages) if s != follows[i])
+
+    def evenly(self, k: int) -> tuple[int, ...]:
+        """So many taps: the ends of stages where there are as many, else evenly spaced ones."""
+        return self.ends if len(self.ends) == k else spread(len(self.taps), k)
+
+
+def student_side(context: Context) -> Side:
+    family = context.family
+    return Side(tuple(family.taps(context.full)), family.stages(context.full))
+
+
+def teacher_side(teacher: Teacher) -> Side:
+    return Side(teacher.taps, teacher.stages or (0,) * len(teacher.taps))
+
+
+@dataclass(frozen=True)
+class Hinting:
+    """Pairs of layer numbers (teacher, student), both rising; and the clusters they are of."""
+
+    pairs: tuple[tuple[int, int], ...]
+    clustering: Clustering | None = None
+
+
+def hinting(params: Any, teacher: Side, student: Side, distances: NDArray[np.float64]) -> Hinting:
+    """What a method's parameters choose of the teacher's layers, `distances` (layers, layers).
+
+    Raises:
+        UserError: fewer taps than hints on either side, or `taps` that the teacher has not.
+    """
+    if params.select == "none":
+        return Hinting(())
+    if params.select == "taps":
+        return _paired(_given(params.taps, teacher), student)
+    k = count(params, teacher, student, distances)
+    if params.select == "stage-ends":
+        return _paired(teacher.ends[-k:], student)
+    _check(k, len(teacher.taps), "teacher")
+    _check(k, len(student.taps), "student")
+    found = cluster(distances, k, params.select, params.centre, stages=teacher.stages)
+    return _paired(found.centres, student, found)
+
+
+def count(params: Any, teacher: Side, student: Side, distances: NDArray[np.float64]) -> int:
+    """How many hints."""
+    if params.k:
+        return int(params.k)
+    stages = len(student.ends)
+    if params.k_by == "stages" and stages > 1:
+        return min(stages, len(teacher.taps))
+    most = min(len(student.taps), len(teacher.taps) - 1, _LIMIT)
+    if most < 2:
+        return 1
+    clusterer = params.select if params.select not in ("uniform", "stage-ends") else "auto"
+    return k_by_silhouette(distances, 2, most, clusterer, params.centre)
+
+
+def _given(taps: tuple[int, ...], teacher: Side) -> tuple[int, ...]:
+    if not taps or taps[-1] >= len(teacher.taps):
+        raise UserError(
+            f"hints: select: taps needs rising numbers of the teacher's layers, 0 to "
+            f"{len(teacher.taps) - 1}, got {list(taps)}; see them with: stillhouse taps"
+        )
+    return tuple(taps)
+
+
+def _paired(
+    centres: tuple[int, ...], student: Side, clustering: Clustering | None = None
+) -> Hinting:
+    _check(len(centres), len(student.taps), "student")
+    return Hinting(tuple(zip(centres, student.evenly(len(centres)), strict=True)), clustering)
+
+
+def _check(k: int, taps: int, whose: str) -> None:
+    if k > taps:
+        raise UserError(
+            f"hints: expected at most {taps} hints, as many as the {whose} has taps, got {k}; "
+            "lower k"
+        )
