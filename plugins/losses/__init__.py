@@ -1,0 +1,1 @@
+"""Distillation losses, each a small module with its adapter."""
