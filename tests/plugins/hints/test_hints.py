@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stillhouse.core.distill.settings import TrainSettings
+from stillhouse.core.distill.training import fit
+from stillhouse.core.evaluate import Artefact, Choice, Context, Method, State
+from stillhouse.core.evaluate.teacher import ModuleTeacher
+from stillhouse.core.plugin import Catalogue
+from stillhouse.plugins.distil.fresh import Fresh
+from stillhouse.plugins.hints.hints import ARMS, HintLayers
+from stillhouse.plugins.hints.info import HintsParams
+
+METHOD = HintLayers()
+
+
+@pytest.fixture
+def context(bench: Any, tmp_path: Path) -> Context:
+    return replace(bench.context, catalogue=Catalogue.discover(), shared=tmp_path)
+
+
+@pytest.fixture
+def state(bench: Any) -> State:
+    found: State = bench.state
+    return found
+
+
+def prepared(state: State, context: Context, **params: Any) -> Artefact:
+    return METHOD.prepare(state, HintsParams(**params), context)
+
+
+def applied(state: State, context: Context, **params: Any) -> State:
+    choice = Choice(HintsParams(**params))
+    return METHOD.apply(state, choice, prepared(state, context), context)
+
+
+def trained(state: State, context: Context) -> dict[str, Tensor]:
+    student = Fresh().apply(state, Choice(None), Artefact(), context).student
+    assert student is not None
+    fit(
+        student.module,
+        structure=student.structure,
+        state=state,
+        settings=TrainSettings(epochs=1, batch_size=8),
+        context=context,
+        label="student",
+    )
+    return {name: tensor.clone() for name, tensor in student.module.state_dict().items()}
+
+
+def test_hints_add_one_normalised_term_between_paired_layers(
+    state: State, context: Context
+) -> None:
+    found = applied(state, context, select="taps", taps=(0, 1), weight=2.0)
+    (term,) = found.terms
+    assert state.terms == ()
+    assert term.name == "hints(loss=fitnets blocks.0>blocks.0 blocks.1>blocks.1)"
+    assert (term.weight, term.normalised) == (2.0, True)
+    assert term.teacher_taps == {"teacher": ("blocks.0", "blocks.1")}
+
+
+def test_no_hints_leave_the_state_as_it_is(state: State, context: Context) -> None:
+    assert applied(state, context, select="none") is state
+
+
+@pytest.mark.parametrize("loss", Catalogue.discover().names("loss"))
+def test_every_loss_trains_a_student_and_leaves_nothing_in_it(
+    state: State, context: Context, loss: str
+) -> None:
+    plain = trained(state, context)
+    hinted = trained(applied(state, context, select="taps", taps=(0, 1), loss=loss), context)
+    assert plain.keys() == hinted.keys()
+    assert any(not torch.equal(plain[name], hinted[name]) for name in plain)
+    assert all(tensor.isfinite().all() for tensor in hinted.values())
+
+
+def test_hints_train_alike_every_time(state: State, context: Context) -> None:
+    one = trained(applied(state, context, select="uniform", k=2, loss="crd"), context)
+    other = trained(applied(state, context, select="uniform", k=2, loss="crd"), context)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_choices_that_come_to_the_same_layers_are_one(state: State, context: Context) -> None:
+    artefact = prepared(state, context)
+
+    def effect(**params: Any) -> Any:
+        return METHOD.effect(state, Choice(HintsParams(**params)), artefact, context)
+
+    assert effect(select="uniform", k=2) == effect(select="taps", taps=(0, 1))
+    assert effect(select="none", loss="at") == effect(select="none")
+    assert effect(select="uniform", k=1) != effect(select="uniform", k=2)
+    assert effect(select="uniform", loss="kd", k=1) == effect(select="uniform", loss="kd", k=2)
+
+
+def test_a_matrix_is_computed_once_for_all_students_of_a_teacher(
+    state: State, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    observe = ModuleTeacher.observe
+
+    def counted(self: ModuleTeacher, inputs: Tensor, taps: Any = ()) -> Any:
+        runs.append(len(inputs))
+        return observe(self, inputs, taps)
+
+    monkeypatch.setattr(ModuleTeacher, "observe", counted)
+    first = prepared(state, context)
+    assert sum(runs) == 24
+    smaller = replace(context, full={**context.full, "width": 8})
+    second = prepared(state, smaller)
+    assert sum(runs) == 24
+    assert torch.equal(first.tensors["distance"], second.tensors["distance"])
+    prepared(state, context, similarity="rbf-cka")
+    assert sum(runs) == 48
+
+
+def test_a_matrix_says_what_it_was_made_from(state: State, context: Context) -> None:
+    artefact = prepared(state, context, similarity="linear-cka+procrustes", samples=16)
+    assert artefact.record == {
+        "samples": 16,
+        "data": "tiny",
+        "layers": ["blocks.0", "blocks.1"],
+        "similarities": ["linear-cka", "procrustes"],
+    }
+    assert set(artefact.tensors) == {"linear-cka", "procrustes", "distance"}
+    assert artefact.tensors["distance"].diagonal().eq(0).all()
+
+
+def test_the_clustering_speaks_for_layers_near_all_others(state: State, context: Context) -> None:
+    artefact = prepared(state, context)
+
+    def proxy(**params: Any) -> float | None:
+        return METHOD.proxy(state, Choice(HintsParams(**params)), artefact, context)
+
+    assert proxy(select="uniform", k=2) == 0.0
+    one = proxy(select="uniform", k=1)
+    assert one is not None
+    assert one < 0
+    assert proxy(select="none") is None
+    assert proxy(select="uniform", loss="wsl") is None
+
+
+def test_every_search_has_three_control_arms(state: State) -> None:
+    arms = METHOD.controls(HintsParams())
+    assert set(arms) == {"uniform-spacing", "stage-ends", "no-hints"}
+    assert arms is ARMS
+    assert Method.controls is not HintLayers.controls
+
+
+def test_what_the_report_shows_is_the_matrix_with_its_clusters(
+    state: State, context: Context
+) -> None:
+    choice = Choice(HintsParams(k=2))
+    shown = METHOD.exhibit(state, choice, prepared(state, context), context)
+    assert (shown["layers"], shown["centres"]) == (["blocks.0", "blocks.1"], [0, 1])
+    assert (shown["labels"], shown["pairs"]) == ([0, 1], [[0, 0], [1, 1]])
+    assert shown["similarity"][0][0] == 1.0
+    none = METHOD.exhibit(state, Choice(HintsParams(loss="kd")), prepared(state, context), context)
+    assert (none["pairs"], none["labels"]) == ([], [])
