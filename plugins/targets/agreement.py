@@ -23,15 +23,20 @@ def difference(
 
     Compared on the example and on its negative, or of whole numbers its mirror image: a branch
     that tracing froze shows where inputs differ. Raises `ExportError`, closed by `remedy`, where it
-    exceeds the tolerance or is NaN.
+    is NaN or exceeds the tolerance, which is relative to torch's largest output where that is
+    above 1: single precision has no more digits.
     """
     probes = [example, -example if example.is_floating_point() else example.flip(-1)]
-    worst = float(np.max([np.abs(runtime(x) - reference(module, x)).max() for x in probes]))
+    expected = [reference(module, x) for x in probes]
+    pairs = zip(probes, expected, strict=True)
+    worst = float(np.max([np.abs(runtime(x) - outputs).max() for x, outputs in pairs]))
+    largest = max(1.0, *(float(np.abs(outputs).max()) for outputs in expected))
     # Written so that NaN is refused too.
-    if not worst <= tolerance:
+    if not worst <= tolerance * largest:
+        of = f" of outputs up to {largest:.3g}" if largest > 1 else ""
         raise ExportError(
             f"{type(module).__name__}: the exported model's outputs differ from torch's by "
-            f"{worst:.3g}, more than the tolerance of {tolerance:g}; {remedy}"
+            f"{worst:.3g}, more than the tolerance of {tolerance:g}{of}; {remedy}"
         )
     return worst
 

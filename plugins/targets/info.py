@@ -18,7 +18,8 @@ class OnnxRuntimeCpuParams(Params):
         1e-4,
         low=0,
         searchable=False,
-        help="largest absolute difference from torch's outputs that an export may show",
+        help="largest difference from torch's outputs that an export may show, relative to the "
+        "largest output where that is above 1",
     )
     exporter: str = param(
         "auto",
@@ -65,7 +66,8 @@ class TorchCpuParams(Params):
         1e-4,
         low=0,
         searchable=False,
-        help="largest absolute difference from torch's outputs that an export may show",
+        help="largest difference from torch's outputs that an export may show, relative to the "
+        "largest output where that is above 1",
     )
     patience_s: float = param(
         20.0,
