@@ -32,7 +32,19 @@ DATA: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "spoken digits, convolutional": ("hints_digits.yaml", ()),
     "MNIST-5k, convolutional": (
         "hints_digits.yaml",
-        ("task=mnist-5k", "teacher.dimensions=2", "student.dimensions=2"),
+        (
+            "task=mnist-5k",
+            "teacher.dimensions=2",
+            "teacher.strides=[2,2,2]",
+            "teacher.width=12",
+            "teacher.depth=3",
+            "teacher.epochs=6",
+            "student.dimensions=2",
+            "student.strides=[2,2,2]",
+            "student.width=4",
+            "recipe.distil.epochs=5",
+            "search.fidelity=[0.4, 1]",
+        ),
     ),
     "spoken digits, transformer": ("hints_speech.yaml", ()),
 }

@@ -9,6 +9,8 @@ import yaml
 
 from stillhouse.core.config.records import PluginUse, SearchSection, TargetSection
 from stillhouse.core.config.scalars import resolve
+from stillhouse.core.config.settings import SearchSettings
+from stillhouse.core.plugin.params import declared
 
 if TYPE_CHECKING:
     from stillhouse.core.config.runfile import RunFile
@@ -86,7 +88,7 @@ def values(use: PluginUse) -> dict[str, Any]:
 
 
 def _search(search: SearchSection) -> dict[str, Any]:
-    rest = ("evaluations", "batch", "fidelity", "eta", "finalists", "seed")
+    rest = [setting.name for setting in declared(SearchSettings)]
     limits: dict[str, list[str]] = {}
     for limit in search.limits:
         limits.setdefault(limit.cost, []).append(limit.text)

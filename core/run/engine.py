@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import TrainingError, UserError
 from stillhouse.core.evaluate import Progress
 from stillhouse.core.evaluate.artefacts import fingerprint
-from stillhouse.core.evaluate.evaluator import Evaluator
+from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.arms import compare
@@ -109,7 +109,7 @@ def execute(
         certified, arms = compare(
             opened, evaluator, device, certified, costing.finalist_limits, goals, exports
         )
-        exhibits = evaluator.exhibits(certified.passed[0].entry.configuration)
+        exhibits, unshown = _exhibits(evaluator, certified.passed[0])
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
     notes = (
@@ -118,6 +118,7 @@ def execute(
         *_sampler_notes(opened, study),
         *certified.notes,
         *arms.notes,
+        *unshown,
         *unfinished,
     )
     told = Told(
@@ -154,6 +155,16 @@ def _sampler_notes(opened: Opened, study: Study) -> tuple[str, ...]:
         f"{study.fallbacks} of {len(study.trials)} candidates were drawn at random within the "
         f"limits: sampler '{name}' proposed none that meets them in its tries",
     )
+
+
+def _exhibits(
+    evaluator: Evaluator, found: Finalist
+) -> tuple[Sequence[Mapping[str, Any]], tuple[str, ...]]:
+    """What methods show, or none and a note: a found model is not lost with a picture."""
+    try:
+        return evaluator.exhibits(found.entry.configuration), ()
+    except CandidateError as error:
+        return (), (f"a method had nothing to show in the report: {error}",)
 
 
 def _controls(

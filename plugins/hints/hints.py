@@ -85,7 +85,6 @@ class HintLayers(Method):
             found = Hinting(())
         first = artefact.record["similarities"][0]
         clusters = found.clustering
-        distances = artefact.tensors["distance"].numpy()
         return {
             "kind": "layer-similarity",
             "method": "hints",
@@ -97,7 +96,7 @@ class HintLayers(Method):
             "centres": [teacher for teacher, _ in found.pairs],
             "student_layers": list(student_side(context).taps),
             "pairs": [list(pair) for pair in found.pairs],
-            "silhouette": float(silhouette(distances, clusters.labels)) if clusters else None,
+            "silhouette": _silhouette(artefact, found),
             "select": params.select,
             "loss": params.loss,
         }
@@ -107,6 +106,13 @@ def _hinting(state: State, choice: Choice, artefact: Artefact, context: Context)
     distances = artefact.tensors["distance"].numpy().astype(np.float64)
     teacher = teacher_side(state.teachers[TEACHER])
     return hinting(choice.params, teacher, student_side(context), distances)
+
+
+def _silhouette(artefact: Artefact, found: Hinting) -> float | None:
+    """How well the clusters stand apart; one cluster stands apart from none."""
+    if found.clustering is None or len(found.clustering.centres) < 2:
+        return None
+    return float(silhouette(artefact.tensors["distance"].numpy(), found.clustering.labels))
 
 
 def _names(

@@ -17,6 +17,7 @@ from stillhouse.core.config import (
     parse,
 )
 from stillhouse.core.errors import ConfigError
+from stillhouse.core.plugin import Catalogue
 from stillhouse.core.plugin.metrics import CLASSIFICATION, Metric
 from stillhouse.core.plugin.records import TaskInfo
 
@@ -250,6 +251,10 @@ ROUND_TRIPS = {
         "epochs: {choices: [1, 4]}}}, {soft-labels: {weight: {low: 1e-5, high: 1e-1}}}]"
     ),
     "unusual letters": minimal(name="größe-模型", task='{npz: {path: "ä: #\\t\\n\\u2028 b"}}'),
+    "every setting of the search": minimal(
+        search="{maximize: accuracy, evaluations: 7, batch: 3, fidelity: [0.2, 1], eta: 2, "
+        "finalists: 5, proposals: 6, regressions: 4, repeats: 8, seed: 9}"
+    ),
     "other objectives": minimal(search="{minimize: [log_loss], maximize: [accuracy, recall]}"),
 }
 
@@ -260,6 +265,35 @@ def test_the_resolved_file_reads_back_equal(catalogue, case):
     again = parse(run.to_yaml(), "/elsewhere/resolved.yaml", catalogue)
     assert again == run
     assert again.to_yaml() == run.to_yaml()
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_every_example_reads_back_equal(path):
+    catalogue = Catalogue.discover()
+    run = load(path, catalogue)
+    assert parse(run.to_yaml(), str(path), catalogue) == run
+
+
+def test_taps_and_names_of_losses_and_similarities_are_checked():
+    catalogue = Catalogue.discover()
+
+    def hints(text):
+        return parse(minimal(recipe=f"[{{hints: {{{text}}}}}]"), "run.yaml", catalogue)
+
+    for text, said in (
+        ("loss: fitnet", "unknown loss 'fitnet'; did you mean 'fitnets'"),
+        ("loss: {choices: [at, nts]}", "unknown loss 'nts'; did you mean 'nst'"),
+        ("similarity: linear-cka+rda", "unknown similarity 'rda'; did you mean 'rsa'"),
+        ("taps: [3, 1]", "expected a rising list of whole numbers, got [3, 1]"),
+        ("taps: {taps: 3, of: 2}", "expected {taps: COUNT, of: TOTAL} with 1 <= COUNT <= TOTAL"),
+        ("taps: {low: 1, high: 3}", "unknown key"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            hints(text)
+        assert said in str(refused.value)
 
 
 def test_the_example_reads_back_equal(catalogue, run):

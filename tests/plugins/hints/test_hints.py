@@ -160,5 +160,7 @@ def test_what_the_report_shows_is_the_matrix_with_its_clusters(
     assert (shown["layers"], shown["centres"]) == (["blocks.0", "blocks.1"], [0, 1])
     assert (shown["labels"], shown["pairs"]) == ([0, 1], [[0, 0], [1, 1]])
     assert shown["similarity"][0][0] == 1.0
+    one = METHOD.exhibit(state, Choice(HintsParams(k=1)), prepared(state, context), context)
+    assert (one["labels"], one["silhouette"]) == ([0, 0], None)
     none = METHOD.exhibit(state, Choice(HintsParams(loss="kd")), prepared(state, context), context)
     assert (none["pairs"], none["labels"]) == ([], [])
