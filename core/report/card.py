@@ -47,7 +47,7 @@ def _what(summary: RunSummary) -> Iterator[str]:
     for said in in_words(summary):
         yield plain(said)
         yield ""
-    yield "Configuration (of the full one):"
+    yield "Configuration (of the full one):" if summary.full else "Configuration:"
     yield ""
     for name in dict.fromkeys([*summary.full, *summary.found]):
         found, full = summary.found.get(name, "dropped"), summary.full.get(name)

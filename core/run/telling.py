@@ -75,7 +75,7 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
         latency_pairs=[*told.costing.pairs, *_finalist_pairs(told)],
         predictor=told.costing.predictor,
         rows=rows,
-        full=_genes(opened.plan.space.decode(opened.plan.space.corners()[2])),
+        full=_full(opened),
         found=_genes(told.certified.passed[0].entry.configuration),
         certificate=_certificate(told),
         stages=stages,
@@ -322,6 +322,14 @@ def _genes(configuration: Mapping[str, Any]) -> dict[str, Any]:
     short = [name.partition(".")[2] for name in configuration]
     unique = len(set(short)) == len(short)
     return dict(zip(short, configuration.values(), strict=True)) if unique else dict(configuration)
+
+
+def _full(opened: Opened) -> dict[str, Any]:
+    """The largest configuration's genes; a searched parameter has no full value."""
+    whole = opened.plan.space.decode(opened.plan.space.corners()[2])
+    searched = {f"{step.name}.{name}" for step in opened.plan.steps for name in step.searched}
+    genes = zip(whole, _genes(whole).items(), strict=True)
+    return dict(short for name, short in genes if name not in searched)
 
 
 def _size(size: int | float) -> str:
