@@ -26,11 +26,16 @@ class HintsParams(Params):
         ),
         phase="apply",
         help="which teacher layers: a clustering's centres (auto: exact up to a million subsets, "
-        "then fasterpam), evenly spaced ones, the ends of stages, those of `taps`, or none",
+        "then fasterpam), evenly spaced ones, the ends of stages, those of `taps` or `layers`, or "
+        "none",
     )  # fmt: skip
     taps: tuple[int, ...] = param(
         (), kind="taps", phase="apply", help="numbers of the teacher's layers, for select: taps"
     )
+    layers: tuple[str, ...] = param(
+        (), kind="list", searchable=False, phase="apply",
+        help="their names instead, in order of depth, as `stillhouse taps` lists them",
+    )  # fmt: skip
     k: int = param(0, low=0, high=64, phase="apply", help="hints; 0: as many as k_by says")
     k_by: str = param(
         "stages",

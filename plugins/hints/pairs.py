@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.errors import UserError
+from stillhouse.core.errors import UserError, nearest
 from stillhouse.core.evaluate import Context, Teacher
 from stillhouse.core.search.clustering import (
     Clustering,
@@ -64,7 +65,8 @@ def hinting(params: Any, teacher: Side, student: Side, distances: NDArray[np.flo
     if params.select == "none":
         return Hinting(())
     if params.select == "taps":
-        return _paired(_given(params.taps, teacher), student)
+        given = _numbers(params.layers, teacher) if params.layers else params.taps
+        return _paired(_given(given, teacher), student)
     k = count(params, teacher, student, distances)
     if params.select == "stage-ends":
         return _paired(teacher.ends[-k:], student)
@@ -88,11 +90,28 @@ def count(params: Any, teacher: Side, student: Side, distances: NDArray[np.float
     return k_by_silhouette(distances, 2, most, clusterer, params.centre)
 
 
+def _numbers(names: Sequence[str], teacher: Side) -> tuple[int, ...]:
+    """Where the teacher's taps of these names lie."""
+    for name in names:
+        if name not in teacher.taps:
+            raise UserError(
+                f"hints: the teacher has no tap '{name}'{nearest(str(name), teacher.taps)} "
+                "(list them: stillhouse taps)"
+            )
+    numbers = tuple(teacher.taps.index(name) for name in names)
+    if list(numbers) != sorted(set(numbers)):
+        raise UserError(
+            f"hints: expected layers in order of depth, each once, got {', '.join(names)}"
+        )
+    return numbers
+
+
 def _given(taps: tuple[int, ...], teacher: Side) -> tuple[int, ...]:
     if not taps or taps[-1] >= len(teacher.taps):
         raise UserError(
             f"hints: select: taps needs rising numbers of the teacher's layers, 0 to "
-            f"{len(teacher.taps) - 1}, got {list(taps)}; see them with: stillhouse taps"
+            f"{len(teacher.taps) - 1}, or their names in layers, got {list(taps)}; list them with: "
+            "stillhouse taps"
         )
     return tuple(taps)
 

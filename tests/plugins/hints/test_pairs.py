@@ -62,6 +62,11 @@ def test_layers_may_be_named_by_number() -> None:
     assert [teacher for teacher, _ in pairs(select="taps", taps=(0, 4, 9))] == [0, 4, 9]
 
 
+def test_layers_may_be_named() -> None:
+    found = pairs(select="taps", layers=("t0", "t4", "t9"))
+    assert [teacher for teacher, _ in found] == [0, 4, 9]
+
+
 def test_no_hints_are_no_pairs() -> None:
     assert pairs(select="none") == ()
 
@@ -69,8 +74,13 @@ def test_no_hints_are_no_pairs() -> None:
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"select": "taps"}, r"rising numbers of the teacher's layers, 0 to 11, got \[\]"),
-        ({"select": "taps", "taps": (3, 12)}, r"0 to 11, got \[3, 12\]"),
+        (
+            {"select": "taps"},
+            r"rising numbers of the teacher's layers, 0 to 11, or their names in layers, got \[\]",
+        ),
+        ({"select": "taps", "taps": (3, 12)}, r"0 to 11, .* got \[3, 12\]"),
+        ({"select": "taps", "layers": ("t0", "t44")}, "no tap 't44'; did you mean 't4'"),
+        ({"select": "taps", "layers": ("t4", "t0")}, "in order of depth, each once, got t4, t0"),
         ({"k": 4}, "at most 3 hints, as many as the student has taps, got 4"),
         ({"k": 13}, "at most 12 hints, as many as the teacher has taps, got 13"),
     ],
