@@ -7,7 +7,8 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,8 @@ SMALL = (
     "recipe.supernet.epochs=2", "recipe.factored-feed-forward.rank={choices: [2, 4]}",
     "recipe.distil.epochs=1", "search.limits={parameters: 70%}", "search.evaluations=6",
     "search.batch=3", "search.finalists=2", "target.profile=6", "target.repeats=5",
-    "target.device=device.json", "train.threads=1",
+    "target.device=device.json", "target.processes=1", "target.patience_s=0", "baselines=false",
+    "train.threads=1",
 )  # fmt: skip
 """What makes the page's run a matter of seconds; its methods and their order stay."""
 
@@ -77,11 +79,12 @@ def catalogue(page: Page) -> Catalogue:
 
 
 @pytest.fixture(scope="module")
-def found(page: Page) -> Path:
+def found(page: Page, measured_once: Callable[[], AbstractContextManager[None]]) -> Path:
     """The run directory of the page's last command, made small."""
     command = [*shlex.split(page.commands[-1])[1:], "--out", "found", *page.overrides]
     assert command[0] == "search"
-    assert main(command) == 0
+    with measured_once():
+        assert main(command) == 0
     return page.folder / "found"
 
 

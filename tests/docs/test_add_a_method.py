@@ -171,6 +171,16 @@ def test_every_evaluations_cost_is_the_built_models_count(
         assert evaluation.costs["parameters"] == weights_of(student.module)
 
 
+def test_the_loaded_model_answers_as_the_exported_one(
+    page: Page, found: Path, catalogue: Catalogue
+) -> None:
+    inputs = np.load(page.folder / "waves.npz")["x"][:1]
+    with torch.no_grad():
+        ours = load(found, catalogue)(torch.from_numpy(inputs)).numpy()
+    np.testing.assert_allclose(ours, answered(found, inputs), atol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_fresh_process_loads_what_was_exported(
     page: Page, found: Path, summary: RunSummary, tmp_path: Path
 ) -> None:
@@ -184,11 +194,8 @@ def test_a_fresh_process_loads_what_was_exported(
     )  # fmt: skip
     count = int(summary.certificate.measured["parameters"])
     assert done.stdout == f"{count} []\n"
-    session = onnxruntime.InferenceSession(
-        found / "best" / "model.onnx", providers=["CPUExecutionProvider"]
-    )
-    (exported,) = session.run(None, {session.get_inputs()[0].name: inputs})
-    np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), exported, atol=1e-5)
+    outputs = np.load(tmp_path / "outputs.npy")
+    np.testing.assert_allclose(outputs, answered(found, inputs), atol=1e-5)
 
 
 def test_the_export_holds_the_students_weights_and_nothing_else(
@@ -212,6 +219,15 @@ def test_a_change_of_form_that_cannot_be_repeated_names_its_supplier(
     (best / "model.json").write_text(json.dumps(record))
     with pytest.raises(PluginError, match=r"\(stillhouse-thin 0\.1\.0\) failed in rebuild: Type"):
         load(best, catalogue)
+
+
+def answered(found: Path, inputs: np.ndarray) -> np.ndarray:
+    """What ONNX Runtime makes of inputs with the exported model."""
+    session = onnxruntime.InferenceSession(
+        found / "best" / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    (exported,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    return exported
 
 
 def plain_student(opened: Opened, seed: int = 0) -> Student:

@@ -32,9 +32,12 @@ target: {runtime: onnxruntime-cpu, profile: 5, repeats: 3}
 
 @pytest.fixture(scope="module", autouse=True)
 def few_shapes() -> Iterator[None]:
-    """A third of the general operators; the workings are the same."""
-    few = general_shapes(np.random.default_rng(0))[::3]
+    """A few general operators of each kind, timed as often as asked; the workings are the same."""
+    every = general_shapes(np.random.default_rng(0))
+    kinds = {shape.kind for shape in every}
+    few = [s for kind in sorted(kinds) for s in [s for s in every if s.kind == kind][::5]]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stillhouse.core.measure.timing._MOST_TIMES", 1)
         patch.setattr("stillhouse.core.measure.profile.general_shapes", lambda rng: few)
         yield
 
@@ -120,7 +123,7 @@ def test_a_device_is_profiled_here_and_continued(
             raise KeyboardInterrupt
 
     put = DeviceFile.put_blocks
-    monkeypatch.setattr("stillhouse.core.measure.blocks._GROUP", 15)
+    monkeypatch.setattr("stillhouse.core.measure.blocks._GROUP", 8)
     with monkeypatch.context() as patch:
         patch.setattr(DeviceFile, "put_blocks", stopping)
         assert main(arguments) == 130

@@ -12,9 +12,11 @@ from safetensors.torch import load_file
 from stillhouse.core.distill.parallel import Group
 
 SCRIPT = """
+import os
 import sys
 
 import torch
+import torch._dynamo  # the first optimiser does, which takes seconds: here once for all processes
 from safetensors.torch import save_file
 
 from stillhouse.core.distill.masking import Masking
@@ -27,7 +29,14 @@ from stillhouse.core.space import Choice, Space
 from stillhouse.plugins.models.info import KeywordTransformerParams
 from stillhouse.plugins.models.keyword_transformer import KeywordTransformerFamily
 
-rank, size, folder = sys.argv[1:]
+size, folder = sys.argv[1:]
+rank, others = 0, []
+for number in range(1, int(size)):
+    # A copy of this process, which has imported all it needs and started nothing.
+    if not (child := os.fork()):
+        rank, others = number, []
+        break
+    others.append(child)
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 
@@ -47,7 +56,7 @@ full = family.structure(params, (8, 5), 3)
 group = Group()
 if int(size) > 1:
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=int(rank), world_size=int(size)
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=int(size)
     )
     group = Group.joined()
 context = Context(task, family, full, group=group)
@@ -70,28 +79,21 @@ metadata = {"drawn": repr(drawn), "losses": repr([line.losses for line in result
 save_file(
     {**elastic.state_dict(), **result.adapters}, f"{folder}/{size}-{rank}.safetensors", metadata
 )
+assert all(os.waitpid(child, 0)[1] == 0 for child in others)
 """
 
 
 def trained(folder: Path, size: int) -> list[Path]:
     """What `size` processes that train together end with."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *map(str, (rank, size, folder))],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    for process in started:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+    command = [sys.executable, "-c", SCRIPT, str(size), str(folder)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
     return [folder / f"{size}-{rank}.safetensors" for rank in range(size)]
 
 
 def alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What one process ends with: this one."""
-    monkeypatch.setattr(sys, "argv", ["-c", "0", "1", str(folder)])
+    monkeypatch.setattr(sys, "argv", ["-c", "1", str(folder)])
     script = folder / "script.py"
     script.write_text(SCRIPT)
     runpy.run_path(str(script))

@@ -165,7 +165,16 @@ def test_full_configuration_equals_the_model_bit_for_bit(name: str) -> None:
     assert supernet.active() == supernet.full == supernet.largest()
 
 
-@pytest.mark.parametrize(("name", "subnets"), [("resnet", 200), ("1-d", 200), ("vision", 50)])
+@pytest.mark.parametrize(
+    ("name", "subnets"),
+    [
+        ("resnet", 50),
+        ("1-d", 50),
+        ("vision", 50),
+        pytest.param("resnet", 200, marks=pytest.mark.slow),
+        pytest.param("1-d", 200, marks=pytest.mark.slow),
+    ],
+)
 def test_random_subnets_equal_what_is_extracted_from_them(name: str, subnets: int) -> None:
     model, supernet, x = converted(name)
     weights = {key: value.clone() for key, value in model.state_dict().items()}

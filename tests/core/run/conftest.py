@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
 
+Once = Callable[[], AbstractContextManager[None]]
 RUN_FILE = """
 task: {npz: {path: waves.npz, shift: 0}}
 teacher: {model: keyword-transformer, width: 24, depth: 2, heads: 2, epochs: 3, batch_size: 16}
@@ -50,16 +52,25 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> Path:
+def project(
+    tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue, measured_once: Once
+) -> Path:
     """A folder with a run file, its data, and a device file in which everything is measured."""
     folder = tmp_path_factory.mktemp("project")
     write_waves(folder / "waves.npz")
     (folder / "run.yaml").write_text(RUN_FILE)
-    started(folder, folder / "reference", catalogue)
+    with measured_once():
+        started(folder, folder / "reference", catalogue)
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
+def quick_measuring(measured_once: Once) -> Iterator[None]:
+    with measured_once():
+        yield
+
+
+@pytest.fixture(scope="session")
 def run(project: Path, catalogue: Catalogue) -> Callable[..., RunSummary]:
     """Search into a folder, or go on with the run that is there."""
 

@@ -66,6 +66,21 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Again:
+    """The reference run once more, and the steps of progress that it told."""
+
+    folder: Path
+    steps: int
+
+
+@pytest.fixture(scope="module")
+def again(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Again:
+    folder, counting = tmp_path_factory.mktemp("again") / "run", DyingProgress()
+    run(folder, counting)
+    return Again(folder, counting.steps)
+
+
 def test_a_run_leaves_models_results_and_report(project: Path) -> None:
     folder = project / "reference"
     for name in (
@@ -113,21 +128,26 @@ def test_the_controls_had_as_many_updates_as_the_found_model(project: Path) -> N
     assert rows["scaled"].parameters <= rows["found"].parameters
 
 
-def test_the_same_seed_and_device_file_give_the_same_run(
-    project: Path, run: Run, tmp_path: Path
-) -> None:
-    run(tmp_path / "again")
-    assert outcome(tmp_path / "again") == outcome(project / "reference")
+def test_the_same_seed_and_device_file_give_the_same_run(project: Path, again: Again) -> None:
+    assert outcome(again.folder) == outcome(project / "reference")
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.7, 0.8, 0.97])
+@pytest.mark.parametrize(
+    "share",
+    [
+        0.05,
+        pytest.param(0.3, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(0.7, marks=pytest.mark.slow),
+        0.8,
+        pytest.param(0.97, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_resumes_to_the_same_end_and_repeats_nothing(
-    project: Path, run: Run, tmp_path: Path, share: float
+    project: Path, run: Run, again: Again, tmp_path: Path, share: float
 ) -> None:
-    counting = DyingProgress()
-    run(tmp_path / "whole", counting)
     with pytest.raises(Killed):
-        run(tmp_path / "killed", DyingProgress(max(1, round(share * counting.steps))))
+        run(tmp_path / "killed", DyingProgress(max(1, round(share * again.steps))))
     before = lines(tmp_path / "killed") if (tmp_path / "killed" / "ledger.jsonl").exists() else []
     run(tmp_path / "killed")
     assert lines(tmp_path / "killed")[: len(before)] == before

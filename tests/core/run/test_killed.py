@@ -1,4 +1,4 @@
-"""`kill -9` on a real process, then `--resume`."""
+"""`kill -9` on a real process, then `--resume` in another."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+
+from stillhouse.core.cli.main import main
 
 COMMAND = [sys.executable, "-m", "stillhouse.core.cli.main", "search"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -58,10 +60,7 @@ def test_a_process_killed_outright_loses_nothing_it_finished(
     folder = tmp_path / "run"
     killed_at(moment, project, folder)
     before = ledger(folder)
-    done = subprocess.run(
-        [*COMMAND, "--resume", str(folder)], env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert main(["search", "--resume", str(folder)]) == 0
     assert ledger(folder)[: len(before)] == before
     undisturbed = project / "reference"
     fields = ("number", "key", "configuration", "costs", "values")

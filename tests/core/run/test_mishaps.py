@@ -145,8 +145,18 @@ def test_a_deleted_device_file_does_not_change_a_started_run(
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"costs": 1', '{"costs": "x"}'])
-def test_damaged_stage_times_do_no_harm(finished: Path, run: Run, text: str) -> None:
-    (finished / "stages.json").write_text(text)
+def test_damaged_stage_times_are_counted_anew(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "stages.json"
+    path.write_text(text)
+    ticks = iter((3.0, 5.0))
+    watch = engine.Stopwatch(path, lambda: next(ticks))
+    with watch.stage("search"):
+        pass
+    assert watch.seconds == json.loads(path.read_text()) == {"search": 2.0}
+
+
+def test_damaged_stage_times_do_a_run_no_harm(finished: Path, run: Run) -> None:
+    (finished / "stages.json").write_text('{"costs": "x"}')
     assert run(finished).stages["search"] > 0
 
 

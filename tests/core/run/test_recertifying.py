@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from stillhouse.core.cli.main import main
 from stillhouse.core.errors import UserError
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.run.exported_model import Recertified
 from stillhouse.core.run.recertifying import recertify
 
 NOW = "2030-01-02T03:04:05+00:00"
@@ -64,40 +66,44 @@ def test_a_broken_limit_is_told_by_the_exit_code(
     assert model["checks"][0]["verdict"] == "broken"
 
 
-def test_what_nobody_measures_is_not_called_met(finished: Path, catalogue: Catalogue) -> None:
-    limited(finished, "energy_mj", 1.0)
-    (found,) = recertify(finished, catalogue)
-    assert [check.verdict for check in found.checks] == ["not measured"]
-    assert not found.holds
+@pytest.fixture(scope="module")
+def elsewhere(
+    project: Path, catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory
+) -> Recertified:
+    """The reference certified again, as if found on another machine, with other limits."""
+    folder = shutil.copytree(project / "reference", tmp_path_factory.mktemp("elsewhere") / "run")
+    energy = {"cost": "energy_mj", "relation": "<=", "bound": 1.0, "text": "<= 1"}
+    metric = {"cost": "accuracy", "relation": ">=", "bound": 0.0, "text": ">= 0"}
+    change = {"limits": [energy, metric], "versions.numpy": "0.1"}
+    edited(folder / "summary.json", change)
+    change = {"certificate.machine.cpu": "Another 9000", "certificate.sha256": "0" * 64}
+    edited(folder / "best" / "model.json", change)
+    (found,) = recertify(folder, catalogue)
+    return found
 
 
-def test_metrics_are_scored_again_in_the_runtime(finished: Path, catalogue: Catalogue) -> None:
-    line = {"cost": "accuracy", "relation": ">=", "bound": 0.0, "text": ">= 0"}
-    edited(finished / "summary.json", {"limits": [line]})
-    (found,) = recertify(finished, catalogue)
-    rows = json.loads((finished / "summary.json").read_text())["rows"]
+def test_what_nobody_measures_is_not_called_met(elsewhere: Recertified) -> None:
+    assert elsewhere.checks[0].verdict == "not measured"
+    assert elsewhere.checks[1].verdict == "met"
+    assert not elsewhere.holds
+
+
+def test_metrics_are_scored_again_in_the_runtime(elsewhere: Recertified, project: Path) -> None:
+    rows = json.loads((project / "reference" / "summary.json").read_text())["rows"]
     best = next(row for row in rows if row["role"] == "found")
-    assert found.checks[0].now == pytest.approx(best["validation"]["accuracy"])
+    assert elsewhere.checks[1].now == pytest.approx(best["validation"]["accuracy"])
 
 
-def test_another_machine_is_told_and_its_times_are_its_own(
-    finished: Path, catalogue: Catalogue
-) -> None:
-    edited(finished / "best" / "model.json", {"certificate.machine.cpu": "Another 9000"})
-    (found,) = recertify(finished, catalogue)
-    assert any(line.startswith("cpu: 'Another 9000' then,") for line in found.changed)
+def test_another_machine_is_told_and_its_times_are_its_own(elsewhere: Recertified) -> None:
+    assert any(line.startswith("cpu: 'Another 9000' then,") for line in elsewhere.changed)
 
 
-def test_a_changed_artefact_is_told(finished: Path, catalogue: Catalogue) -> None:
-    edited(finished / "best" / "model.json", {"certificate.sha256": "0" * 64})
-    (found,) = recertify(finished, catalogue)
-    assert "model.onnx is not the file that was certified: its hash differs" in found.changed
+def test_a_changed_artefact_is_told(elsewhere: Recertified) -> None:
+    assert "model.onnx is not the file that was certified: its hash differs" in elsewhere.changed
 
 
-def test_another_version_is_told(finished: Path, catalogue: Catalogue) -> None:
-    edited(finished / "summary.json", {"versions.numpy": "0.1"})
-    (found,) = recertify(finished, catalogue)
-    assert [line for line in found.changed if line.startswith("numpy: 0.1 then,")]
+def test_another_version_is_told(elsewhere: Recertified) -> None:
+    assert [line for line in elsewhere.changed if line.startswith("numpy: 0.1 then,")]
 
 
 def test_an_unreadable_model_is_one_clear_error(

@@ -42,6 +42,7 @@ search:
 target:
   {runtime: onnxruntime-cpu, profile: 5, repeats: 5, processes: 1, patience_s: 0,
    device: device.json}
+baselines: false
 train: {threads: 1}
 """
 

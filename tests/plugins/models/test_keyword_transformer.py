@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -215,18 +213,6 @@ def test_a_space_may_be_larger_than_the_structure_it_starts_from() -> None:
     found = FAMILY.subnet(FULL, larger)
     assert (found["width"], found["depth"], found["hidden"]) == (64, 5, [128] * 5)
     assert found["input_shape"] == FULL["input_shape"]
-
-
-def test_building_a_network_does_not_import_the_compiler() -> None:
-    probe = (
-        "import sys, torch\n"
-        "from stillhouse.plugins.models.keyword_transformer import KeywordTransformerFamily as F\n"
-        f"network = F().build({FULL!r}, torch.Generator())\n"
-        "F().elastic(network).extract()\n"
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
 
 
 def test_choosing_a_subnet_takes_under_a_millisecond() -> None:

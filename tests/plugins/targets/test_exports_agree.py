@@ -22,13 +22,19 @@ from stillhouse.plugins.targets.torch_cpu import torch_cpu
 _TOLERANCE = 2e-5
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+SMALL = {"width": 10, "depth": 1, "heads": [1], "hidden": [7]}
+OTHER = {"width": 24, "depth": 2, "heads": [3, 1], "hidden": [48, 12], "activation": "relu"}
+
+
 @pytest.mark.parametrize(
-    "genes",
+    ("genes", "batch"),
     [
-        {},
-        {"width": 10, "depth": 1, "heads": [1], "hidden": [7]},
-        {"width": 24, "depth": 2, "heads": [3, 1], "hidden": [48, 12], "activation": "relu"},
+        ({}, 3),
+        (SMALL, 1),
+        (OTHER, 3),
+        pytest.param({}, 1, marks=pytest.mark.slow),
+        pytest.param(SMALL, 3, marks=pytest.mark.slow),
+        pytest.param(OTHER, 1, marks=pytest.mark.slow),
     ],
 )
 def test_onnx_torch_program_and_safetensors_agree(

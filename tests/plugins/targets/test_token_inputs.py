@@ -81,7 +81,11 @@ def test_exports_answer_as_torch_does_for_sentences_they_have_not_seen(
     np.testing.assert_allclose(target.run(path, unseen), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("target", targets(1), ids=lambda target: target.name)
+@pytest.mark.parametrize(
+    "target",
+    [targets(1)[0], pytest.param(targets(1)[1], marks=pytest.mark.slow)],
+    ids=lambda target: target.name,
+)
 def test_latency_and_memory_are_measured_here_and_in_fresh_processes(
     target: Target, tmp_path: Path
 ) -> None:

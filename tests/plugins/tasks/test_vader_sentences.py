@@ -74,6 +74,10 @@ def test_seed_and_settings_change_the_data_and_nothing_else_does(word_tokeniser:
 
 def test_binary_sentiment_leaves_out_what_people_found_neutral(word_tokeniser: Path) -> None:
     assert sum(sizes(load(word_tokeniser, samples=None))) == 10_107 + 9_029
+
+
+@pytest.mark.slow
+def test_five_classes_of_sentiment_take_every_sentence(word_tokeniser: Path) -> None:
     assert sum(sizes(load(word_tokeniser, samples=None, target="five"))) == 23_703
 
 

@@ -188,16 +188,3 @@ def test_automatic_space_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
-
-
-def test_building_a_network_does_not_import_the_compiler(full_structure: Structures) -> None:
-    full = full_structure("depthwise", "image")
-    probe = (
-        "import sys, torch\n"
-        "from stillhouse.plugins.models.cnn.family import CnnFamily as F\n"
-        f"network = F().build({full!r}, torch.Generator())\n"
-        "F().elastic(network).extract()\n"
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

@@ -33,10 +33,11 @@ def empty(structure: Any) -> Cnn:
     return skeleton(structure).to_empty(device="cpu").eval()
 
 
-def test_parameters_and_macs_of_two_hundred_subnets_are_exact(
-    full: Any, configurations: Configurations
+@pytest.mark.parametrize("count", [12, pytest.param(34, marks=pytest.mark.slow)])
+def test_parameters_and_macs_of_random_subnets_are_exact(
+    full: Any, configurations: Configurations, count: int
 ) -> None:
-    drawn = structures(full, configurations(full, 34))  # of each of six full networks
+    drawn = structures(full, configurations(full, count))
     sheet = FAMILY.sheet(full, FAMILY.columns(drawn))
     example = torch.zeros(1, *full["input_shape"])
     stored, multiplied = [], [0.0]
@@ -134,7 +135,10 @@ def test_macs_are_grouped_by_what_they_are_spent_on(full_structure: Structures) 
     assert groups["norm"] == 0
 
 
-@pytest.mark.parametrize("shape", [("depthwise", "frames"), ("residual", "colours")])
+@pytest.mark.parametrize(
+    "shape",
+    [("depthwise", "frames"), pytest.param(("residual", "colours"), marks=pytest.mark.slow)],
+)
 def test_the_file_holds_folded_norms_and_its_size_is_fitted(
     shape: tuple[str, str], full_structure: Structures, configurations: Configurations
 ) -> None:

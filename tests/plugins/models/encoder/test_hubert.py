@@ -197,18 +197,6 @@ def test_heads_and_masks_have_their_places(tiny: Callable[..., Any]) -> None:
     assert module.get_submodule(point)(torch.zeros(2, 40)).shape == (2, 9, 16)
 
 
-def test_building_does_not_import_the_compiler(tiny: Callable[..., Any]) -> None:
-    probe = (
-        "import sys, torch\n"
-        "from stillhouse.plugins.models.encoder.hubert import HubertFamily as F\n"
-        f"network = F().build({tiny(front_end='both')!r}, torch.Generator())\n"
-        "F().elastic(network).extract()\n"
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
-
-
 def test_weights_come_from_a_folder_of_transformers(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     shape = {"width": 32, "depth": 2, "heads": 2, "head_dim": 16, "channels": 8}

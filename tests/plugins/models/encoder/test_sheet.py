@@ -56,11 +56,12 @@ def check(full: Structure, drawn: list[dict[str, Any]], lives: Any) -> None:
 
 
 @pytest.mark.usefixtures("attention_in_three")
-def test_two_hundred_random_networks_are_counted_exactly(
-    tiny: Tiny, configurations: Drawn, lives: Any
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_random_networks_are_counted_exactly(
+    tiny: Tiny, configurations: Drawn, lives: Any, count: int
 ) -> None:
     full = tiny(front_end="both", conv_bias=True, depth=3)
-    check(full, configurations(200, full), lives)
+    check(full, configurations(count, full), lives)
 
 
 @pytest.mark.usefixtures("attention_in_three")

@@ -1,4 +1,4 @@
-"""The sheet's counts against 200 random networks: every equality is exact."""
+"""The sheet's counts against random networks: every equality is exact."""
 
 from __future__ import annotations
 
@@ -90,9 +90,18 @@ def at(counts: dict[str, Any], place: int) -> dict[str, float]:
     return {name: values[place] for name, values in counts.items() if values[place]}
 
 
-@pytest.fixture(scope="module", params=[LONG, SHORT], ids=["long", "short"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((LONG, 25), id="long"),
+        pytest.param((SHORT, 25), id="short"),
+        pytest.param((LONG, 100), id="long, many", marks=pytest.mark.slow),
+        pytest.param((SHORT, 100), id="short, many", marks=pytest.mark.slow),
+    ],
+)
 def drawn(request: pytest.FixtureRequest) -> list[Any]:
-    return structures(100, whole=request.param)
+    whole, count = request.param
+    return structures(count, whole=whole)
 
 
 @pytest.fixture(scope="module")

@@ -81,11 +81,12 @@ def test_a_narrow_front_end_is_a_prefix_of_the_full_one(
         assert torch.equal(tensor, wide[name][tuple(slice(size) for size in tensor.shape)])
 
 
+@pytest.mark.parametrize("count", [10, pytest.param(40, marks=pytest.mark.slow)])
 def test_random_networks_are_counted_exactly(
-    kind: Kind, inputs: Draw, configurations: Drawn
+    kind: Kind, inputs: Draw, configurations: Drawn, count: int
 ) -> None:
     family, full = kind
-    structures = [family.subnet(full, genes) for genes in configurations(40, full)]
+    structures = [family.subnet(full, genes) for genes in configurations(count, full)]
     sheet = family.sheet(full, family.columns(structures))
     assert {row.group for row in sheet.rows} <= set(GROUPS)
     found = terms.totals(sheet, ("parameters", "weight_bytes", "macs"))
