@@ -89,7 +89,6 @@ def cell(summary: RunSummary) -> dict[str, Any]:
         "centres": layers["centres"],
         "teacher": teacher.test["log_loss"],
         "seconds": sum(summary.stages.values()),
-        "notes": list(summary.notes),
     }
 
 

@@ -16,12 +16,16 @@ class Row:
 
 
 def columns(header: Sequence[str], rows: Sequence[Row], *, width: int) -> Iterator[str]:
-    """Lines of the table. Cells are never cut or wrapped; notes are wrapped at `width`."""
+    """Lines of the table. Cells are never cut or wrapped; notes are wrapped at `width`.
+
+    Columns stand two spaces apart, or one where the table would be wider than `width`.
+    """
     lines = [tuple(header), *(row.cells for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    yield _aligned(tuple(header), widths)
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
+    yield _aligned(tuple(header), widths, gap)
     for row in rows:
-        yield _aligned(row.cells, widths)
+        yield _aligned(row.cells, widths, gap)
         yield from wrapped(row.note, width=width, indent=widths[0] + 2, hang=widths[0] + 2)
 
 
@@ -37,5 +41,5 @@ def wrapped(text: str, *, width: int, indent: int, hang: int) -> list[str]:
     )
 
 
-def _aligned(cells: tuple[str, ...], widths: Sequence[int]) -> str:
-    return "  ".join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)).rstrip()
+def _aligned(cells: tuple[str, ...], widths: Sequence[int], gap: str) -> str:
+    return gap.join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)).rstrip()

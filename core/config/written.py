@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 class _Dumper(yaml.SafeDumper):
     """Quotes every text that our reader, unlike PyYAML's, would take for a number or a word."""
 
+    def ignore_aliases(self, data: Any) -> bool:
+        """Always: what is written is read again, and aliases are not read."""
+        return True
+
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style = None if _reads_as_itself(value) else '"'

@@ -178,7 +178,7 @@ class Objective:
             widths = {**widths, LAST: widths[next(reversed(widths))]}
         return nn.ModuleDict(
             {
-                str(i): term.adapter({tap: widths[tap] for tap in term.student_taps})
+                str(i): term.adapter({tap: _width(tap, widths) for tap in term.student_taps})
                 for i, term in enumerate(self._terms)
                 if term.adapter is not None
             }
@@ -253,6 +253,16 @@ def _wanted(
         )
         for name in names
     }
+
+
+def _width(tap: str, widths: Mapping[str, int]) -> int:
+    if tap not in widths:
+        raise UserError(
+            f"a loss term learns at student tap '{tap}', but the network that trains has "
+            f"{', '.join(widths)}{nearest(tap, widths)}; give the section student the shape of the "
+            "network that trains (of a supernet the largest of its space), or choose other taps"
+        )
+    return widths[tap]
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

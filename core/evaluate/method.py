@@ -91,6 +91,13 @@ class Method(ABC):
         """
         return skeleton
 
+    def check(self, state: State, choice: Choice, context: Context) -> None:
+        """Raise `UserError` for a choice that cannot work, from what is known before any training.
+
+        The state holds the teachers' taps, widths and stages, and the data; no trained network.
+        """
+        return
+
     def effect(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> Any:
         """What `apply` would do, as plain data: choices of equal effect are evaluated once.
 

@@ -61,13 +61,17 @@ def _offers(distribution: Distribution) -> Iterator[Entry]:
     # Parsing METADATA costs more than all the rest: only where a stillhouse group is mentioned.
     if f"{HOST}." not in (distribution.read_text("entry_points.txt") or ""):
         return
-    for point in dict.fromkeys(distribution.entry_points):
-        if point.group in BY_GROUP:
-            door = BY_GROUP[point.group]
-            origin = f"{point.group}: {point.name} = {point.value}"
-            name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-            supplier = Provenance(name or "unknown", version or "unknown", origin, (door.hook,))
-            yield Entry(door, point.name, point.value, supplier)
+    points = [
+        point for point in dict.fromkeys(distribution.entry_points) if point.group in BY_GROUP
+    ]
+    if not points:
+        return
+    name, version = distribution.metadata["Name"], distribution.metadata["Version"]
+    for point in points:
+        door = BY_GROUP[point.group]
+        origin = f"{point.group}: {point.name} = {point.value}"
+        supplier = Provenance(name or "unknown", version or "unknown", origin, (door.hook,))
+        yield Entry(door, point.name, point.value, supplier)
 
 
 def local(extra: Iterable[Extra]) -> Iterator[Entry]:

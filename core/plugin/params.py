@@ -113,8 +113,12 @@ def _rising(values: Sequence[object]) -> bool:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass(frozen=True, kw_only=True)
 class Params:
-    """Base of every parameter declaration; subclasses become frozen keyword-only dataclasses."""
+    """Base of every parameter declaration; subclasses become frozen keyword-only dataclasses.
+
+    It is one itself, of a plugin without parameters: keys of artefacts are made of its text.
+    """
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True, kw_only=True)(cls)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from stillhouse.core.cost.limits import Limit
+from stillhouse.core.errors import RunDirectoryError, TrainingError, UserError
 from stillhouse.core.evaluate import Student
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.measure import DeviceFile
@@ -67,19 +68,24 @@ def compare(
 
     The mean over `search.repeats` trainings decides, on the validation split. A control that is
     better than the best finalist is exported, measured and returned in its place, where it meets
-    the limits.
+    the limits. Where no finalist can be trained so often, nothing is set beside them.
     """
     bench = _Repeats(opened, evaluator)
-    finalists = [bench.arm(FOUND, "", f.entry) for f in certified.passed[: _tried(opened)]]
-    order = sorted(range(len(finalists)), key=lambda i: (*goals.standing(finalists[i].mean()), i))
-    passed = [*(certified.passed[i] for i in order), *certified.passed[len(finalists) :]]
+    tried = certified.passed[: _tried(opened)]
+    finalists, notes = _again(bench, tried)
+    if not finalists:
+        return certified, Arms(notes=notes)
+    order = sorted(finalists, key=lambda i: (*goals.standing(finalists[i].mean()), i))
+    order += [i for i in range(len(certified.passed)) if i not in finalists]
+    certified = replace(certified, passed=[certified.passed[i] for i in order])
     found = finalists[order[0]]
-    certified = replace(certified, passed=passed)
-    arms, notes = [found], []
+    arms = [found]
     for role, method, entry in _controls(evaluator, found.entry):
         try:
             arms.append(bench.arm(role, method, entry))
-        except CandidateError as failed:
+        except RunDirectoryError:
+            raise
+        except (CandidateError, TrainingError, UserError) as failed:
             notes.append(f"the control arm '{role}' could not be trained: {failed}")
     if len(arms) == 1 and opened.plan.run.search.repeats == 1:
         return certified, Arms(notes=notes)
@@ -91,6 +97,21 @@ def compare(
             passed = [better, *certified.passed]
             return replace(certified, passed=passed), Arms(arms, arm.role, [*notes, _said(arm)])
     return certified, Arms(arms, FOUND, notes)
+
+
+def _again(bench: _Repeats, tried: Sequence[Finalist]) -> tuple[dict[int, Arm], list[str]]:
+    """Finalists trained several times over, by place; and what is to be said of those that failed.
+
+    One training may diverge where another did not. A finalist that fails in one of them comes after
+    all others.
+    """
+    arms, notes = {}, []
+    for place, finalist in enumerate(tried):
+        try:
+            arms[place] = bench.arm(FOUND, "", finalist.entry)
+        except CandidateError as failed:
+            notes.append(f"finalist {finalist.entry.key} could not be trained again: {failed}")
+    return arms, notes
 
 
 def _tried(opened: Opened) -> int:

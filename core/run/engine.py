@@ -30,7 +30,12 @@ from stillhouse.core.run.pool import keep_pool
 from stillhouse.core.run.reporting import write_reports
 from stillhouse.core.run.searching import make_study, objectives, search
 from stillhouse.core.run.summary import RunSummary
-from stillhouse.core.run.teaching import initial_state, settle_goals, train_teacher
+from stillhouse.core.run.teaching import (
+    initial_state,
+    refuse_hopeless,
+    settle_goals,
+    train_teacher,
+)
 from stillhouse.core.run.telling import Told, save_best, summarise
 from stillhouse.core.run.together import prepare_all, together
 from stillhouse.core.search import Study
@@ -82,6 +87,7 @@ def execute(
     watch = Stopwatch(directory.folder / "stages.json", clock)
     opened = open_run(plan, catalogue, directory, progress)
     objectives(opened)
+    refuse_hopeless(opened)
     with watch.stage("costs"):
         fresh = device_note(opened)
         device = open_device(opened)

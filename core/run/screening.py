@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar, final
 
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
-from stillhouse.core.errors import StillhouseError
+from stillhouse.core.errors import RunDirectoryError, StillhouseError
 from stillhouse.core.evaluate import Artefact, State
-from stillhouse.core.evaluate.evaluator import Evaluator
+from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.run.opened import Opened
 
 _REGRESSION: Final = TrainSettings(epochs=1, task_weight=0.0, learning_rate=2e-3)
@@ -34,7 +35,8 @@ class Screening:
     Of `search.proposals` times as many candidates as are evaluated, those that the methods' free
     proxies speak for are kept (`Method.proxy`); `search.regressions` times as many of them spend
     an epoch on their normalised loss terms alone, hint regression, and those whose terms fall most
-    are evaluated. A candidate of which a rung can tell nothing passes it.
+    are evaluated. A candidate of which a rung can tell nothing passes it; one that fails on a rung
+    comes last, and its evaluation, where it gets one, says why.
     """
 
     def __init__(self, opened: Opened, evaluator: Evaluator) -> None:
@@ -48,14 +50,17 @@ class Screening:
         return _best(some, self._regression, count)
 
     def _proxy(self, candidate: Proposal) -> float | None:
-        told = self._evaluator.proxies(candidate.configuration)
+        try:
+            told = self._evaluator.proxies(candidate.configuration)
+        except CandidateError:
+            return math.inf
         return -sum(told) / len(told) if told else None
 
     def _regression(self, candidate: Proposal) -> float | None:
         try:
             state, key = self._evaluator.untrained(candidate.configuration)
-        except StillhouseError:
-            return None
+        except CandidateError:
+            return math.inf
         terms = tuple(term for term in state.terms if term.normalised and term.weight)
         if not terms or state.student is None:
             return None
@@ -64,7 +69,12 @@ class Screening:
         def make() -> Artefact:
             return Artefact({}, {"loss": self._spent(state)})
 
-        return float(self._opened.store.memo("regression", key, make).record["loss"])
+        try:
+            return float(self._opened.store.memo("regression", key, make).record["loss"])
+        except RunDirectoryError:
+            raise
+        except StillhouseError:
+            return math.inf
 
     def _spent(self, state: State) -> float:
         """The terms' mean over an epoch, each batch before it is learnt; 1 where nothing falls."""

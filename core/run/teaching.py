@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from stillhouse.core.evaluate import (
     State,
     Student,
 )
-from stillhouse.core.evaluate.evaluator import predict
+from stillhouse.core.evaluate.evaluator import BoundStep, predict
 from stillhouse.core.plan.objectives import refuse_beyond_best
 from stillhouse.core.run.frozen import train_head
 from stillhouse.core.run.goals import Goals, goals_of
@@ -52,6 +53,33 @@ def initial_state(opened: Opened, teacher: Student) -> State:
     stages = opened.teacher_family.stages(opened.teacher_full)
     teaching = ModuleTeacher(module, tuple(widths), widths, seen, stages)
     return State({"teacher": teaching}, opened.task.data)
+
+
+def refuse_hopeless(opened: Opened) -> None:
+    """Raise what a method says of the space's corners when it says so of all of them.
+
+    A candidate that a method refuses is a line in the ledger; a run of which all are refused would
+    train a teacher for nothing.
+    """
+    widths = opened.teacher_family.taps(opened.teacher_full)
+    stages = opened.teacher_family.stages(opened.teacher_full)
+    shape = ModuleTeacher(nn.Identity(), tuple(widths), widths, stages=stages)
+    state, space = State({"teacher": shape}, opened.task.data), opened.plan.space
+    corners = [space.decode(row) for row in space.corners()]
+    for bound in opened.steps:
+        said = [_refusal(opened, bound, state, corner) for corner in corners]
+        if all(said) and said[0] is not None:
+            raise said[0]
+
+
+def _refusal(
+    opened: Opened, bound: BoundStep, state: State, configuration: Mapping[str, Any]
+) -> UserError | None:
+    try:
+        bound.method.check(state, bound.choice(configuration), bound.context(opened.context))
+    except UserError as error:
+        return error
+    return None
 
 
 def settle_goals(opened: Opened, teacher: Student) -> Goals:

@@ -349,7 +349,10 @@ def _notes(told: Told) -> list[str]:
     if len(search.rungs) > 1:
         notes.append(_ladder(told.entries, search.rungs))
     if len(told.entries) < asked:
-        notes.append(f"the feasible part of the space held {len(told.entries)} of {asked} wanted")
+        screened = " after screening" if max(search.proposals, search.regressions) > 1 else ""
+        notes.append(
+            f"the feasible part of the space held {len(told.entries)} of {asked} wanted{screened}"
+        )
     failed = [e for e in told.entries if not e.values]
     if failed:
         notes.append(f"{len(failed)} candidates failed; the first: {failed[0].error}")

@@ -56,8 +56,8 @@ def _of(features: Mapping[str, Tensor], tap: str, samples: int, mask: Tensor | N
         found = found.float()
     if mask is None or found.ndim != 3:
         return found
-    shares = mask / mask.sum(1, keepdim=True).clamp(min=1)
-    return (found * shares[..., None]).sum(1)
+    real = mask.sum(1, keepdim=True).clamp(min=1)
+    return found.masked_fill(~mask[..., None], 0).sum(1) / real
 
 
 def _alike(student: Tensor, teacher: Tensor, names: tuple[str, str]) -> tuple[Tensor, Tensor]:

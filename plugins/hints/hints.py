@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast, final
+from typing import Any, Final, final
 
 import numpy as np
-from torch import Tensor, nn
 
-from stillhouse.core.distill.hint_loss import HintLoss, HintShapes
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import (
-    Artefact,
-    Batch,
-    Choice,
-    Context,
-    LossTerm,
-    Method,
-    Observation,
-    State,
-    Teacher,
-)
+from stillhouse.core.evaluate import Artefact, Choice, Context, Method, State
 from stillhouse.core.plugin.records import LossInfo
 from stillhouse.core.search.clustering import silhouette
-from stillhouse.plugins.hints.features import hints_of
 from stillhouse.plugins.hints.matrix import TEACHER, matrices
 from stillhouse.plugins.hints.pairs import Hinting, hinting, student_side, teacher_side
+from stillhouse.plugins.hints.term import hint_term
 
 ARMS: Final = {
     "uniform-spacing": {"select": "uniform"},
@@ -46,13 +34,22 @@ class HintLayers(Method):
     def prepare(self, state: State, params: Any, context: Context) -> Artefact:
         return matrices(state, params.similarity.split("+"), params.samples, context)
 
+    def check(self, state: State, choice: Choice, context: Context) -> None:
+        """Raises UserError for a loss that is not there, more hints than taps, unknown layers."""
+        info, teacher = _loss(choice, context), teacher_side(state.teachers[TEACHER])
+        apart = 1 - np.eye(len(teacher.taps))
+        if info.compares == "features":
+            hinting(choice.params, teacher, student_side(context), apart)
+
     def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:
         """Raises UserError for more hints than taps, and clips of different length."""
         params, info = choice.params, _loss(choice, context)
         if params.select == "none":
             return state
         pairs = () if info.compares == "answers" else _names(state, choice, artefact, context)
-        return state.with_term(_term(info, pairs, params.weight, state.teachers[TEACHER], context))
+        return state.with_term(
+            hint_term(info, pairs, params.weight, state.teachers[TEACHER], context)
+        )
 
     def effect(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> Any:
         params = choice.params
@@ -130,55 +127,3 @@ def _loss(choice: Choice, context: Context) -> LossInfo:
             "hints: expected a context with a catalogue, to find similarities and losses"
         )
     return context.catalogue.loss(choice.params.loss)
-
-
-def _term(
-    info: LossInfo,
-    pairs: tuple[tuple[str, str], ...],
-    weight: float,
-    teacher: Teacher,
-    context: Context,
-) -> LossTerm:
-    assert context.catalogue is not None  # noqa: S101 - `_loss` found it there
-    build = cast("type[HintLoss]", context.catalogue.resolve(info))
-    samples, classes = len(context.task.data.train), context.task.outputs
-
-    def adapter(widths: Mapping[str, int]) -> nn.Module:
-        both = tuple((widths[own], teacher.widths[other]) for other, own in pairs)
-        return build(HintShapes(both, samples, classes))
-
-    def value(
-        student: Observation,
-        teachers: Mapping[str, Observation],
-        batch: Batch,
-        loss: nn.Module | None,
-    ) -> Tensor:
-        found: Tensor = _own(loss)(hints_of(student, teachers[TEACHER], batch, pairs))
-        return found
-
-    def begin(
-        student: Observation,
-        teachers: Mapping[str, Observation],
-        batch: Batch,
-        loss: nn.Module | None,
-    ) -> None:
-        _own(loss).begin(hints_of(student, teachers[TEACHER], batch, pairs))
-
-    said = " ".join(f"{other}>{own}" for other, own in pairs)
-    return LossTerm(
-        f"hints(loss={info.name} {said})",
-        weight,
-        value,
-        student_taps=tuple(own for _, own in pairs),
-        teacher_taps={TEACHER: tuple(other for other, _ in pairs)} if pairs else {},
-        adapter=adapter,
-        teachers=(TEACHER,),
-        begin=begin,
-        normalised=True,
-    )
-
-
-def _own(loss: nn.Module | None) -> HintLoss:
-    if not isinstance(loss, HintLoss):
-        raise TypeError(f"a loss is a HintLoss, got {type(loss).__name__}")
-    return loss

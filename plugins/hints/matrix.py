@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stillhouse.core.errors import UserError
+from stillhouse.core.errors import PluginError, StillhouseError, UserError
 from stillhouse.core.evaluate import Artefact, Context, ModuleTeacher, State, Teacher
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
 from stillhouse.core.plugin import Catalogue
@@ -69,8 +69,17 @@ class _Source:
 
     def _computed(self, name: str) -> np.ndarray:
         catalogue = _catalogue(self._context)
-        similarity = cast("type[Similarity]", catalogue.resolve(catalogue.similarity(name)))()
-        return similarity_matrix(self.layers(), similarity)
+        build = cast("type[Similarity]", catalogue.resolve(catalogue.similarity(name)))
+        layers = self.layers()
+        try:
+            return similarity_matrix(layers, build())
+        except (StillhouseError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"similarity '{name}' ({catalogue.provenance('similarity', name)}) failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
     def layers(self) -> Layers:
         if self._layers is None:

@@ -16,6 +16,7 @@ from stillhouse.core.config import (
     load,
     parse,
 )
+from stillhouse.core.config.written import dump
 from stillhouse.core.errors import ConfigError
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.plugin.metrics import CLASSIFICATION, Metric
@@ -265,6 +266,13 @@ def test_the_resolved_file_reads_back_equal(catalogue, case):
     again = parse(run.to_yaml(), "/elsewhere/resolved.yaml", catalogue)
     assert again == run
     assert again.to_yaml() == run.to_yaml()
+
+
+def test_equal_lists_are_written_out_each():
+    same = [1, 4]
+    text = dump({"one": same, "other": same})
+    assert "&" not in text
+    assert "*" not in text
 
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))

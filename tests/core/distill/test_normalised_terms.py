@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import LAST, Batch, LossTerm, Observation
 
 SETTINGS = TrainSettings(epochs=2, batch_size=16, learning_rate=0.01)
@@ -29,9 +30,7 @@ def hint(factor: float, begun: list[Batch] | None = None) -> LossTerm:
         return nn.Linear(widths[LAST], 16)
 
     taps = {"teacher": ("second",)}
-    return LossTerm(
-        "hint", 0.5, value, (LAST,), taps, adapter, begin=begin, normalised=True
-    )
+    return LossTerm("hint", 0.5, value, (LAST,), taps, adapter, begin=begin, normalised=True)
 
 
 def trained(bench: Any, term: LossTerm, **changes: Any) -> tuple[dict[str, Tensor], Any]:
@@ -119,3 +118,11 @@ def test_running_statistics_do_not_see_the_first_batch_twice(bench: Any) -> None
     seen.append(int(module.passes))
     updates = SETTINGS.epochs * -(-len(bench.state.data.train) // SETTINGS.batch_size)
     assert seen == [updates]
+
+
+def test_a_tap_that_the_network_has_not_is_one_clear_error(bench: Any) -> None:
+    term = replace(hint(1.0), student_taps=("blocks.9",))
+    with pytest.raises(
+        UserError, match=r"student tap 'blocks\.9', but the network .* has .*largest"
+    ):
+        trained(bench, term)

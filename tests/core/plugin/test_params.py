@@ -34,6 +34,12 @@ def test_the_declaration_is_a_frozen_keyword_only_dataclass() -> None:
         values.bits = 4  # type: ignore[misc]
 
 
+def test_plugins_without_parameters_are_alike_too() -> None:
+    one, other = Params(), Params()
+    assert one == other
+    assert str(one) == str(other) == "Params()"
+
+
 def test_a_parameter_without_default_is_required() -> None:
     assert [p.name for p in declared(Everything) if p.required] == ["folder"]
 

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from stillhouse.core.config.runfile import load
-from stillhouse.core.evaluate import Silent
+from stillhouse.core.errors import TrainingError, UserError
+from stillhouse.core.evaluate import Context, Silent, State
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
+from stillhouse.plugins.distil.distil import Distil
+from stillhouse.plugins.losses.pkt import PKT
 
 HINTS = """
 task: {npz: {path: waves.npz, shift: 0}}
@@ -73,6 +77,10 @@ def exhibit(summary: RunSummary, kind: str) -> dict[str, Any]:
     return dict(next(shown for shown in summary.exhibits if shown["kind"] == kind))
 
 
+def artefacts(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "artefacts").iterdir())
+
+
 def test_every_search_over_hints_trains_its_control_arms_as_often_as_the_found_one(
     hinted: tuple[RunSummary, Path],
 ) -> None:
@@ -108,6 +116,14 @@ def test_the_report_shows_the_matrix_and_the_model_holds_no_adapter(
     assert found.parameters < teacherless.parameters
 
 
+def test_more_hints_than_taps_are_refused_before_the_teacher_is_trained(
+    project: Path, home: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="at most 2 hints, as many as the student has taps, got 3"):
+        searched(project, tmp_path / "hopeless", "recipe.hints.k=3")
+    assert not list((tmp_path / "hopeless").glob("artefacts/teacher-*"))
+
+
 def test_two_runs_of_one_seed_agree_and_the_second_reuses_the_matrix(
     hinted: tuple[RunSummary, Path], project: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +131,7 @@ def test_two_runs_of_one_seed_agree_and_the_second_reuses_the_matrix(
     again = searched(project, tmp_path / "again")
     assert [e.values for e in again.evaluations] == [e.values for e in hinted[0].evaluations]
     assert exhibit(again, "arms") == exhibit(hinted[0], "arms")
+    assert artefacts(tmp_path / "again") == artefacts(hinted[1])
     assert sorted(path.name for path in (home / "similarities").iterdir()) == kept
 
 
@@ -137,3 +154,42 @@ def test_proposals_are_screened_before_they_are_evaluated(
     assert len(summary.evaluations) == 4
     regressed = list((folder / "artefacts").glob("regression-*"))
     assert len(regressed) >= 4
+
+
+def test_candidates_that_cannot_be_had_are_screened_out(
+    project: Path, home: Path, tmp_path: Path
+) -> None:
+    sets = ("recipe.hints.k={low: 1, high: 4}", "search.proposals=4", "search.repeats=1")
+    summary = searched(project, tmp_path / "mixed", *sets)
+    assert {e.configuration["hints.k"] for e in summary.evaluations} <= {1, 2}
+    assert all(e.values for e in summary.evaluations)
+
+
+def test_hints_that_diverge_in_the_screening_end_no_run(
+    project: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = PKT.forward
+    monkeypatch.setattr(PKT, "forward", lambda loss, hints: forward(loss, hints) * torch.nan)
+    sets = ("search.proposals=3", "search.regressions=3", "search.repeats=1")
+    summary = searched(project, tmp_path / "diverging", *sets)
+    found = [e for e in summary.evaluations if e.configuration["hints.loss"] == "fitnets"]
+    assert found
+    assert all(e.values for e in found)
+
+
+def test_finalists_that_cannot_be_trained_again_are_returned_as_they_were_certified(
+    project: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = Distil.apply
+
+    def once(method: Distil, state: State, *given: Any) -> State:
+        context: Context = given[-1]
+        if context.repeat:
+            raise TrainingError("diverged")
+        return apply(method, state, *given)
+
+    monkeypatch.setattr(Distil, "apply", once)
+    summary = searched(project, tmp_path / "once")
+    assert [row.role for row in summary.rows if row.role == "found"] == ["found"]
+    assert sum("could not be trained again: diverged" in note for note in summary.notes) == 2
+    assert not any(shown["kind"] == "arms" for shown in summary.exhibits)

@@ -58,6 +58,15 @@ def test_padding_is_never_seen() -> None:
     torch.testing.assert_close(own[0], student[0, :2].mean(0))
 
 
+def test_padding_may_hold_anything_even_what_is_no_number() -> None:
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    student, teacher = drawn(2, 3, 4), drawn(2, 3, 4)
+    student[0, 2], teacher[0, 2] = torch.nan, torch.inf
+    own, other = both(student, teacher, mask)
+    assert own.isfinite().all()
+    assert torch.equal(own, other)
+
+
 def test_features_with_samples_and_positions_in_one_axis_are_told_apart() -> None:
     _, other = both(drawn(2, 5, 3), drawn(10, 7))
     assert torch.equal(other, drawn(10, 7).view(2, 5, 7))

@@ -118,8 +118,8 @@ def test_taps_are_positions_by_channels_in_order_of_depth(
     logits, features = tapped(module, x, tuple(taps))
     assert torch.equal(logits, module(x))
     for name, width in taps.items():
-        assert features[name].ndim == 3
-        assert features[name].shape[::2] == (2, width)
+        assert features[name].ndim == 2 + full["dimensions"]
+        assert (features[name].shape[0], features[name].shape[-1]) == (2, width)
 
 
 def test_a_tap_shows_what_the_next_block_reads(
