@@ -28,6 +28,8 @@ nightly: $(VENV)/.installed-benchmarks
 	$(BENCH)/repeatability.py --out $(NIGHTLY)/repeatability.json
 	$(BENCH)/latency_predictor.py --out $(NIGHTLY)/latency_predictor.json
 	$(BENCH)/supernet.py --runs $(NIGHTLY)/supernet --out $(NIGHTLY)/supernet.json
+	$(BENCH)/hints_exact.py --out $(NIGHTLY)/hints_exact.json
+	$(BENCH)/hints.py --runs $(NIGHTLY)/hints --out $(NIGHTLY)/hints.json
 	$(BENCH)/certification.py --out $(NIGHTLY)/certification.json
 
 lint: $(VENV)/.installed-dev
