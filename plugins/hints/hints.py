@@ -35,7 +35,14 @@ class HintLayers(Method):
         return matrices(state, params.similarity.split("+"), params.samples, context)
 
     def check(self, state: State, choice: Choice, context: Context) -> None:
-        """Raises UserError for a loss that is not there, more hints than taps, unknown layers."""
+        """Raises UserError for a loss that is not there, more hints than taps, unknown layers, and
+        layers that nothing selects."""
+        named, select = choice.params.layers or choice.params.taps, choice.params.select
+        if named and select != "taps":
+            raise UserError(
+                f"hints: layers are given ({', '.join(map(str, named))}), but select: {select} "
+                "chooses others; write select: taps, or take them out"
+            )
         info, teacher = _loss(choice, context), teacher_side(state.teachers[TEACHER])
         apart = 1 - np.eye(len(teacher.taps))
         if info.compares == "features":

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Artefact, Choice, Context, Method, State
 from stillhouse.core.evaluate.teacher import ModuleTeacher
 from stillhouse.core.plugin import Catalogue
@@ -96,6 +97,14 @@ def test_choices_that_come_to_the_same_layers_are_one(state: State, context: Con
     assert effect(select="none", loss="at") == effect(select="none")
     assert effect(select="uniform", k=1) != effect(select="uniform", k=2)
     assert effect(select="uniform", loss="kd", k=1) == effect(select="uniform", loss="kd", k=2)
+
+
+def test_layers_that_nothing_selects_are_refused_before_any_training(
+    state: State, context: Context
+) -> None:
+    METHOD.check(state, Choice(HintsParams(select="taps", taps=(0, 1))), context)
+    with pytest.raises(UserError, match=r"layers are given \(0, 1\), but select: auto chooses"):
+        METHOD.check(state, Choice(HintsParams(taps=(0, 1))), context)
 
 
 def test_a_matrix_is_computed_once_for_all_students_of_a_teacher(
