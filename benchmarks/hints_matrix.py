@@ -20,7 +20,7 @@ from typing import Any, Final, final
 
 import numpy as np
 import torch
-from record import arguments, parser, save, show
+from record import arguments, parser, resident_mb, save, show
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -184,13 +184,6 @@ def begin_peak() -> float:
 
 def peak(before: float) -> dict[str, float]:
     return {"peak_mb": resident_mb("VmHWM"), "before_mb": before}
-
-
-def resident_mb(field: str) -> float:
-    """A line of this process's status in megabytes (10^6 bytes)."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    kib = next(int(line.split()[1]) for line in lines if line.startswith(field))
-    return kib * 1024 / 1e6
 
 
 if __name__ == "__main__":

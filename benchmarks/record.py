@@ -104,3 +104,10 @@ def save(given: argparse.Namespace, results: Mapping[str, Any]) -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(given.out, json.dumps(content, indent=2, allow_nan=False) + "\n")
     print(f"written: {given.out}")
+
+
+def resident_mb(field: str) -> float:
+    """A line of this process's status, such as VmHWM, in megabytes (10^6 bytes)."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    kib = next(int(line.split()[1]) for line in lines if line.startswith(field))
+    return kib * 1024 / 1e6

@@ -19,7 +19,7 @@ from typing import Any, Final, final
 
 import numpy as np
 import torch
-from record import arguments, parser, save, show
+from record import arguments, parser, resident_mb, save, show
 from torch import nn
 
 from stillhouse.core.distill.masking import Masking
@@ -171,13 +171,6 @@ def active_parameters(context: Context, genes: Configuration) -> float:
     structure = context.family.subnet(context.full, genes)
     columns = context.family.columns([structure])
     return float(parameters(context.family.sheet(structure, columns))[0])
-
-
-def resident_mb(field: str) -> float:
-    """A line of this process's status in megabytes (10^6 bytes)."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    kib = next(int(line.split()[1]) for line in lines if line.startswith(field))
-    return kib * 1024 / 1e6
 
 
 if __name__ == "__main__":

@@ -118,29 +118,12 @@ def execute(
         exhibits, unshown = _exhibits(evaluator, certified.passed[0])
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
-    notes = (
-        *fresh,
-        *costing.notes,
-        *_sampler_notes(opened, study),
-        *certified.notes,
-        *arms.notes,
-        *unshown,
-        *unfinished,
-    )
+    said = (fresh, costing.notes, _sampler_notes(opened, study), certified.notes, arms.notes)
+    notes = [note for some in (*said, unshown, unfinished) for note in some]
     told = Told(
-        opened,
-        device,
-        costing,
-        goals,
-        entries,
-        teacher,
-        certified,
-        controls,
-        exports,
-        notes,
-        arms,
-        exhibits,
-    )
+        opened, device, costing, goals, entries, teacher, certified, controls, exports, notes,
+        arms, exhibits,
+    )  # fmt: skip
     summary = summarise(told, watch.seconds)
     save_best(told, summary)
     write_atomically(directory.summary, summary.to_json())

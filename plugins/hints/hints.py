@@ -11,7 +11,7 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Artefact, Choice, Context, Method, State
 from stillhouse.core.plugin.records import LossInfo
 from stillhouse.core.search.clustering import silhouette
-from stillhouse.plugins.hints.matrix import TEACHER, matrices
+from stillhouse.plugins.hints.matrix import TEACHER, catalogue_of, matrices
 from stillhouse.plugins.hints.pairs import Hinting, hinting, student_side, teacher_side
 from stillhouse.plugins.hints.term import hint_term
 
@@ -129,8 +129,4 @@ def _names(
 
 
 def _loss(choice: Choice, context: Context) -> LossInfo:
-    if context.catalogue is None:
-        raise UserError(
-            "hints: expected a context with a catalogue, to find similarities and losses"
-        )
-    return context.catalogue.loss(choice.params.loss)
+    return catalogue_of(context).loss(choice.params.loss)

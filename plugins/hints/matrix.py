@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
 
+from stillhouse.core.distill.checkpoint import fingerprint as weights_of
 from stillhouse.core.errors import PluginError, StillhouseError, UserError
 from stillhouse.core.evaluate import Artefact, Context, ModuleTeacher, State, Teacher
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
@@ -57,8 +56,8 @@ class _Source:
         if shared is None or not isinstance(self.teacher, ModuleTeacher):
             return self._computed(name)
         store = ArtefactStore(shared / "similarities")
-        supplier = str(_catalogue(self._context).provenance("similarity", name))
-        weights = weights_hash(self.teacher.module)
+        supplier = str(catalogue_of(self._context).provenance("similarity", name))
+        weights = weights_of(self.teacher.module, {})
         key = fingerprint(name, supplier, weights, self.record())
 
         def make() -> Artefact:
@@ -68,7 +67,7 @@ class _Source:
         return store.memo(name, key, make).tensors["similarity"].numpy()
 
     def _computed(self, name: str) -> np.ndarray:
-        catalogue = _catalogue(self._context)
+        catalogue = catalogue_of(self._context)
         build = cast("type[Similarity]", catalogue.resolve(catalogue.similarity(name)))
         layers = self.layers()
         try:
@@ -94,16 +93,8 @@ class _Source:
         return self._layers
 
 
-def weights_hash(module: nn.Module) -> str:
-    """32 hex digits of a network's weights and their names."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _catalogue(context: Context) -> Catalogue:
+def catalogue_of(context: Context) -> Catalogue:
+    """Where losses and similarities are found; UserError for a context without one."""
     if context.catalogue is None:
         raise UserError(
             "hints: expected a context with a catalogue, to find similarities and losses"

@@ -14,6 +14,7 @@ from stillhouse.core.evaluate import Context, Teacher
 from stillhouse.core.search.clustering import (
     Clustering,
     cluster,
+    ends,
     k_by_silhouette,
     spread,
 )
@@ -31,8 +32,7 @@ class Side:
     @property
     def ends(self) -> tuple[int, ...]:
         """The last tap of each stage."""
-        follows = (*self.stages[1:], None)
-        return tuple(i for i, s in enumerate(self.stages) if s != follows[i])
+        return ends(self.stages)
 
     def evenly(self, k: int) -> tuple[int, ...]:
         """So many taps: the ends of stages where there are as many, else evenly spaced ones."""

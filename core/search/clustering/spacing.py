@@ -31,21 +31,23 @@ def stage_ends(stages: Sequence[int] | None, count: int, k: int) -> tuple[int, .
             f"stage-ends: expected the stage number of each of {count} layers, none lower than "
             f"the one before, got {got}; use uniform"
         )
-    ends = [layer for layer in range(count) if layer + 1 == count or _differ(stages, layer)]
-    if len(ends) == 1:
+    last = ends(stages)
+    if len(last) == 1:
         raise UserError("stage-ends: the network has one stage; use uniform")
-    if len(ends) < k:
+    if len(last) < k:
         raise UserError(
-            f"stage-ends: expected at least {k} stages for k = {k}, the network has {len(ends)}; "
+            f"stage-ends: expected at least {k} stages for k = {k}, the network has {len(last)}; "
             "lower k, or use uniform"
         )
-    return tuple(ends[-k:])
+    return last[-k:]
 
 
-def runs_to(ends: Sequence[int]) -> Numbers:
+def ends(stages: Sequence[int]) -> tuple[int, ...]:
+    """The last layer of each stage, from the stage number of each layer."""
+    count = len(stages)
+    return tuple(i for i in range(count) if i + 1 == count or stages[i] != stages[i + 1])
+
+
+def runs_to(last: Sequence[int]) -> Numbers:
     """Labels of runs of neighbouring layers, each ending at one of the given, (last + 1,)."""
-    return np.searchsorted(np.asarray(ends), np.arange(ends[-1] + 1))
-
-
-def _differ(stages: Sequence[int], layer: int) -> bool:
-    return stages[layer] != stages[layer + 1]
+    return np.searchsorted(np.asarray(last), np.arange(last[-1] + 1))
