@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from stillhouse.core.plugin import ModelInfo, Params, hookimpl, param
 
@@ -41,7 +42,7 @@ class CnnParams(Params):
     )
     width: int = param(24, low=2, high=1024, help="channels of the first stage")
     growth: float = param(2.0, low=1, high=4, help="channels of a stage over the stage before")
-    depth: int = param(2, low=1, high=12, help="blocks of each stage")
+    depth: int = param(2, low=1, high=24, help="blocks of each stage")
     kernel: int = param(5, low=1, high=15, help="kernel of the blocks, odd")
     expand: float | None = param(
         None, low=0.25, high=8,
@@ -54,6 +55,50 @@ class CnnParams(Params):
         if self.expand is not None:
             return float(self.expand)
         return 4.0 if self.block == "depthwise" else 1.0
+
+
+class ResnetParams(Params):
+    """A residual network for small images, by its number of layers (He et al. 2016, sec. 4.2)."""
+
+    size: int = param(
+        20,
+        choices=(8, 14, 20, 26, 32, 44, 56, 110),
+        help="layers: three stages of (size - 2) / 6 blocks of two convolutions, and two more",
+    )
+    width: int = param(
+        16, low=2, high=1024, help="channels of the first stage, doubled in each after it"
+    )
+    dimensions: int = param(
+        2,
+        choices=(1, 2),
+        help="convolve over frames (1), or over frames and features or an image (2)",
+    )
+
+    block: ClassVar[str] = "residual"
+    stages: ClassVar[int] = 3
+    strides: ClassVar[tuple[int, ...]] = ()
+    growth: ClassVar[float] = 2.0
+    kernel: ClassVar[int] = 3
+    stem: ClassVar[int] = 3
+
+    @property
+    def depth(self) -> int:
+        """Blocks of each stage."""
+        return (self.size - 2) // 6
+
+    def expansion(self) -> float:
+        """Channels inside a block over those around it."""
+        return 1.0
+
+
+class PlainCnnParams(Params):
+    """A plain convolutional network of the ladder of teacher-assistant distillation."""
+
+    size: int = param(6, choices=(2, 4, 6, 8, 10), help="convolutions")
+    width: int | None = param(
+        None, low=1, high=1024,
+        help="channels of the first stage, others in proportion; by default 16, of size 10 32",
+    )  # fmt: skip
 
 
 class HubertParams(Params):
@@ -212,6 +257,20 @@ def stillhouse_models() -> Iterator[ModelInfo]:
         build="stillhouse.plugins.models.cnn.family:CnnFamily",
         params=CnnParams,
         space="stillhouse.plugins.models.cnn.space:space",
+    )
+    yield ModelInfo(
+        name="resnet",
+        summary="residual networks for small images, by their number of layers (CIFAR ResNets)",
+        build="stillhouse.plugins.models.cnn.resnet:ResnetFamily",
+        params=ResnetParams,
+        space="stillhouse.plugins.models.cnn.space:space",
+    )
+    yield ModelInfo(
+        name="plain-cnn",
+        summary="plain convolutional networks of 2 to 10 convolutions (the ladder of TAKD)",
+        build="stillhouse.plugins.models.plain_cnn.family:PlainCnnFamily",
+        params=PlainCnnParams,
+        space="stillhouse.plugins.models.plain_cnn.space:space",
     )
     yield ModelInfo(
         name="hubert",

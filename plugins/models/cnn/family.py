@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,24 +21,24 @@ from stillhouse.plugins.models.cnn.network import Cnn, skeleton
 from stillhouse.plugins.models.cnn.sheet import cnn_sheet
 from stillhouse.plugins.models.cnn.structure import stage_width
 from stillhouse.plugins.models.cnn.weights import draw_weights
-from stillhouse.plugins.models.info import CnnParams
+from stillhouse.plugins.models.info import CnnParams, ResnetParams
 
 if TYPE_CHECKING:
     from stillhouse.core.space import Columns
 
 
-@final
-class CnnFamily(ModelFamily):
-    """Convolutional networks over feature frames or images that answer with one label."""
+class ConvolutionalFamily(ModelFamily, ABC):
+    """What networks of `cnn.structure` have in common, whatever parameters describe them."""
 
-    name = "cnn"
-
-    def structure(self, params: CnnParams, input_shape: tuple[int, ...], outputs: int) -> Structure:
+    def structure(
+        self, params: CnnParams | ResnetParams, input_shape: tuple[int, ...], outputs: int
+    ) -> Structure:
         """Raises `UserError` for parameters that contradict each other or the task's input."""
-        _check_input(params.dimensions, input_shape)
+        _check_input(self.name, params.dimensions, input_shape)
         for name in ("kernel", "stem"):
             if getattr(params, name) % 2 == 0:
-                raise UserError(f"cnn: {name}: expected an odd kernel, got {getattr(params, name)}")
+                came = getattr(params, name)
+                raise UserError(f"{self.name}: {name}: expected an odd kernel, got {came}")
         plain = {
             "input_shape": list(input_shape),
             "outputs": outputs,
@@ -102,12 +103,19 @@ class CnnFamily(ModelFamily):
         if not (counts <= parameters).any():
             raise UserError(
                 f"expected a scaled-down network of at most {parameters} parameters, the narrowest "
-                f"cnn of depths {full['depth']} has {int(counts.min())}"
+                f"{self.name} of depths {full['depth']} has {int(counts.min())}"
             )
         return sizes[int(np.argmax(np.where(counts <= parameters, counts, -1)))]
 
 
-def _check_input(dimensions: int, shape: tuple[int, ...]) -> None:
+@final
+class CnnFamily(ConvolutionalFamily):
+    """Convolutional networks over feature frames or images that answer with one label."""
+
+    name = "cnn"
+
+
+def _check_input(name: str, dimensions: int, shape: tuple[int, ...]) -> None:
     """Raise `UserError` unless the task's inputs can be convolved so."""
     fits = len(shape) == 2 if dimensions == 1 else len(shape) in (2, 3)
     if fits:
@@ -116,12 +124,12 @@ def _check_input(dimensions: int, shape: tuple[int, ...]) -> None:
     if dimensions == 2:
         expected += ", (height, width) or (channels, height, width)"
     raise UserError(
-        f"cnn of {dimensions} dimension{'s' if dimensions == 2 else ''} expects inputs of shape "
+        f"{name} of {dimensions} dimension{'s' if dimensions == 2 else ''} expects inputs of shape "
         f"{expected}, the task gives {shape}; set dimensions, or use another task"
     )
 
 
-def _strides(params: CnnParams) -> list[int]:
+def _strides(params: CnnParams | ResnetParams) -> list[int]:
     """Raises `UserError` unless there is one whole number for each stage."""
     if not params.strides:
         return [1] + [2] * (params.stages - 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from stillhouse.core.space.automatic import Dimensions, kernels, steps
-from stillhouse.plugins.models.info import CnnParams
+from stillhouse.plugins.models.info import CnnParams, ResnetParams
 
 
-def space(params: CnnParams) -> Dimensions:
+def space(params: CnnParams | ResnetParams) -> Dimensions:
     """From half to the whole of the full network's width, depth, kernel and expansion."""
     widest = params.expansion()
     depths = list(range(math.ceil(params.depth / 2), params.depth + 1))

@@ -1,0 +1,1 @@
+"""Plain convolutional networks: convolutions, max-pools and fully connected layers."""
