@@ -13,7 +13,7 @@ from stillhouse.core.report.exhibits import in_words
 from stillhouse.core.report.numerals import count, positive, rough, significant
 from stillhouse.core.report.quality import Quality, primary
 from stillhouse.core.report.rows import Line, headings, lines, row_of
-from stillhouse.core.report.snippets import ONNX, load_snippet, onnx_snippet
+from stillhouse.core.report.snippets import ONNX, channels_seen, load_snippet, onnx_snippet
 from stillhouse.core.report.verdict import verdict
 from stillhouse.core.run.summary import RunSummary
 
@@ -122,6 +122,16 @@ def _use(summary: RunSummary) -> Iterator[str]:
     if preparation := summary.inputs.get("preparation"):
         yield ""
         yield plain(preparation)
+    if channels := channels_seen(summary):
+        yield ""
+        yield f"It takes only {plain(channels)} on the last axis of an input, in this order."
+    if summary.outputs.get("several"):
+        yield ""
+        yield (
+            f"A sample has any number of the labels {plain(', '.join(summary.outputs['labels']))}: "
+            "the model gives a logit for each, and says that it is there where its sigmoid is "
+            "above 0.5."
+        )
 
 
 def _limits(summary: RunSummary) -> Iterator[str]:

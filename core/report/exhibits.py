@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from stillhouse.core.report import grid, hints, interval_plot, pairing
+from stillhouse.core.report import ensemble_words, grid, hints, interval_plot, pairing, taught
 from stillhouse.core.report.arms import Comparison, comparisons
+from stillhouse.core.report.ensemble import Ensemble, ensembles
+from stillhouse.core.report.ensemble_settings import settings
 from stillhouse.core.report.gains import figures, sentence
 from stillhouse.core.report.heat_map import heat_map
 from stillhouse.core.report.interval_plot import gains_plot, scores_plot
 from stillhouse.core.report.rows import Line
 from stillhouse.core.report.similarity import LayerSimilarity, similarities
+from stillhouse.core.report.standing_plot import standing_plot
+from stillhouse.core.report.standing_table import standing_table
+from stillhouse.core.report.weight_bars import Bars, bars
 from stillhouse.core.run.summary import RunSummary
 
 
@@ -31,9 +37,13 @@ class Alike:
 
 @dataclass(frozen=True)
 class Compared:
-    """The arms of a method: drawings, table and sentence. `chosen` is a role."""
+    """The arms of a method: drawings, table and sentence. `chosen` is a role.
+
+    `taught` says what the arms are where they differ in what taught the student; else empty.
+    """
 
     method: str
+    taught: str
     repeats: int
     chosen: str
     sentence: str
@@ -43,18 +53,37 @@ class Compared:
     lines: list[Line]
 
 
-def shown(summary: RunSummary) -> dict[str, list[Alike] | list[Compared]]:
+@dataclass(frozen=True)
+class Mixed:
+    """An ensemble: its members as bars, the standings drawn and as a table, and settings."""
+
+    method: str
+    heading: str
+    lead: str
+    bars: Bars
+    settings: list[tuple[str, str]]
+    splits: list[str]
+    tuned: bool
+    standings: str
+    headings: Sequence[str]
+    lines: Sequence[Line]
+
+
+def shown(summary: RunSummary) -> dict[str, list[Alike] | list[Mixed] | list[Compared]]:
     """The page's parts by the names that its template knows; empty lists without exhibits."""
     return {
         "similarities": [_alike(found) for found in similarities(summary)],
+        "mixtures": [_mixed(found) for found in _mixtures(summary)],
         "comparisons": [_compared(one) for one in comparisons(summary)],
     }
 
 
 def in_words(summary: RunSummary) -> list[str]:
-    """One sentence an exhibit: the hints chosen, the gain against the control arms."""
+    """One sentence an exhibit: hints chosen, mixture found, gain against the control arms."""
     said = [hints.chosen_hints(found) for found in similarities(summary)]
-    return [*said, *(gain for one in comparisons(summary) if (gain := sentence(one)))]
+    said += [ensemble_words.sentence(one) for one in _mixtures(summary)]
+    gains = (sentence(taught.named(one)) for one in comparisons(summary))
+    return [*said, *(gain for gain in gains if gain)]
 
 
 def _alike(found: LayerSimilarity) -> Alike:
@@ -72,11 +101,35 @@ def _alike(found: LayerSimilarity) -> Alike:
     )
 
 
-def _compared(one: Comparison) -> Compared:
+def _mixtures(summary: RunSummary) -> list[Ensemble]:
+    """The ensembles; unused where the arms say that the student without any was returned."""
+    unused = taught.by_labels(comparisons(summary))
+    return [replace(found, unused=found.unused or unused) for found in ensembles(summary)]
+
+
+def _mixed(found: Ensemble) -> Mixed:
+    headings, lines = standing_table(found)
+    return Mixed(
+        method=found.method,
+        heading="The mixture" if found.unused else "The mixture that taught the student",
+        lead=ensemble_words.lead(found),
+        bars=bars(found),
+        settings=settings(found),
+        splits=found.splits,
+        tuned=found.tuned,
+        standings=standing_plot(found),
+        headings=headings,
+        lines=lines,
+    )
+
+
+def _compared(found: Comparison) -> Compared:
+    one = taught.named(found)
     metric = f"{one.quality.title} %" if one.quality.percent else one.quality.title
     gain = f"gain of {one.chosen.label}"
     return Compared(
         method=one.method,
+        taught=taught.introduction(one),
         repeats=one.repeats,
         chosen=one.chosen.role,
         sentence=sentence(one),

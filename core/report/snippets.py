@@ -9,6 +9,7 @@ from typing import Final
 from stillhouse.core.run.summary import RunSummary
 
 ONNX: Final = ".onnx"
+_SEVERAL: Final = "present = outputs > 0  # (batch, labels): sigmoids above 0.5"
 
 _LOAD: Final = Template("""\
 import torch
@@ -16,7 +17,7 @@ from stillhouse.core import load
 
 model = load($run)  # a torch module in eval mode
 with torch.inference_mode():
-    outputs = model(inputs)  # inputs: (batch, ...), $dtype, as in training""")
+    outputs = model(inputs)  # inputs: (batch, ...), $dtype, $prepared""")
 
 _ONNX: Final = Template("""\
 import numpy as np
@@ -34,14 +35,26 @@ inputs = $inputs
 def load_snippet(summary: RunSummary) -> str:
     """Python that loads the torch model from the run directory, named as by default."""
     dtype = summary.inputs.get("dtype", "float32")
-    return _LOAD.substitute(run=repr_double(f"runs/{summary.name}"), dtype=dtype)
+    prepared = ", ".join([*filter(None, [channels_seen(summary)]), "as in training"])
+    run = repr_double(f"runs/{summary.name}")
+    text = _LOAD.substitute(run=run, dtype=dtype, prepared=prepared)
+    return f"{text}\n{_SEVERAL}" if summary.outputs.get("several") else text
+
+
+def channels_seen(summary: RunSummary) -> str:
+    """What a model takes of an input's last axis, `channels 0, 1 of 12`; empty where it is all."""
+    channels = summary.inputs.get("channels")
+    if not channels:
+        return ""
+    return f"channels {', '.join(map(str, channels))} of {summary.inputs['of']}"
 
 
 def onnx_snippet(summary: RunSummary) -> str:
     """Python that runs the exported artefact with onnxruntime and numpy alone."""
     path = PurePosixPath("runs") / summary.name / "best"
     name = PurePosixPath(summary.certificate.artefact).name
-    return _ONNX.substitute(artefact=repr_double(str(path / name)), inputs=_inputs(summary))
+    text = _ONNX.substitute(artefact=repr_double(str(path / name)), inputs=_inputs(summary))
+    return f"{text}\n{_SEVERAL}" if summary.outputs.get("several") else text
 
 
 def _inputs(summary: RunSummary) -> str:

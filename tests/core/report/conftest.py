@@ -260,11 +260,130 @@ def arms(chosen: str = "found", repeats: int = 3, **changes: Any) -> dict[str, A
     }
 
 
+WEIGHTS = {"resnet-38": 0.6, "resnet-26": 0.3, "plain-6": 0.1, "plain-4": 0.0}
+LOSSES = {"resnet-38": 0.35, "resnet-26": 0.4, "plain-6": 0.45, "plain-4": 0.6}
+"""Log-loss of each assistant alone, on tuning; 0.02 more on test."""
+
+
+def spread(mean: float, half: float = 0.05) -> dict[str, float]:
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def standing(
+    role: str, label: str, loss: float, behind: Sequence[float] | None, **changes: Any
+) -> dict[str, Any]:
+    """`behind` is a mean and half its interval."""
+    return {
+        "role": role,
+        "label": label,
+        "tuning": {"log_loss": spread(loss), "accuracy": spread(0.9, 0.02)},
+        "test": {"log_loss": spread(loss + 0.02, 0.03), "accuracy": spread(0.89, 0.01)},
+        "behind": None if behind is None else spread(*behind),
+        **changes,
+    }
+
+
+def member(name: str, weight: float, place: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "weight": weight,
+        "parameters": 270_000 // (place + 1),
+        "macs": 41_000_000 // (place + 1),
+        "source": "trained",
+        "channels": [],
+        "dropped": None if weight else {"rise": 0.0002},
+        "learnt_from": ["teacher"],
+        **changes,
+    }
+
+
+def standings(behinds: Mapping[str, Sequence[float] | None] | None = None) -> list[dict[str, Any]]:
+    """The chosen row first; `behinds` replace means and halves by role or label."""
+    found = {
+        "em": (0.0, 0.0), "uniform": (0.012, 0.008), "best-single": (0.05, 0.02),
+        "resnet-38": (0.05, 0.02), "resnet-26": (0.1, 0.03), "plain-6": (0.15, 0.03),
+        "plain-4": (0.3, 0.05), "teacher": (-0.01, 0.03), **(behinds or {}),
+    }  # fmt: skip
+    return [
+        standing("chosen", "differential evolution", 0.3, None),
+        standing("em", "EM optimum", 0.3, found["em"]),
+        standing("uniform", "uniform", 0.312, found["uniform"]),
+        standing("best-single", "best single", 0.35, found["best-single"]),
+        *(standing("member", name, loss, found[name]) for name, loss in LOSSES.items()),
+        standing("teacher", "teacher", 0.29, found["teacher"]),
+    ]
+
+
+def ensemble(
+    behinds: Mapping[str, Sequence[float] | None] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """An exhibit of four assistants, one of them dropped; `changes` replace one of its entries."""
+    return {
+        "kind": "ensemble",
+        "method": "ensemble",
+        "weights": "differential-evolution",
+        "objective": "log_loss",
+        "mixing": "probabilities",
+        "temperature": 1.0,
+        "distil_temperature": 4.0,
+        "topology": "flat",
+        "gap": 1.2e-9,
+        "referee": "em",
+        "evaluations": 1640,
+        "samples": {"tuning": 300, "test": 600},
+        "several": False,
+        "metric": "log_loss",
+        "members": [member(name, w, i) for i, (name, w) in enumerate(WEIGHTS.items())],
+        "rows": standings(behinds),
+        **changes,
+    }
+
+
+def without_test(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same where nobody looked at the test split."""
+    return {
+        **found,
+        "samples": {"tuning": 300, "test": None},
+        "rows": [{**one, "test": None} for one in found["rows"]],
+    }
+
+
+def single() -> dict[str, Any]:
+    """One assistant, which is its own mixture."""
+    lone = [standing("chosen", "differential evolution", 0.3, None),
+            standing("uniform", "uniform", 0.3, (0.0, 0.0)),
+            standing("best-single", "best single", 0.3, (0.0, 0.0)),
+            standing("member", "resnet-38", 0.3, (0.0, 0.0)),
+            standing("teacher", "teacher", 0.2, (-0.1, 0.04))]  # fmt: skip
+    return ensemble(members=[member("resnet-38", 1.0, 0)], rows=lone, gap=0.0, evaluations=1)
+
+
+def many(count: int = 12) -> dict[str, Any]:
+    """Long names; the first half has all the weight, and each learnt from all above."""
+    names = [f"keyword-transformer-drawn-from-the-supernet-at-width-{8 * i}" for i in range(count)]
+    members = [
+        member(
+            name, 2 / count if i < count // 2 else 0.0, i,
+            learnt_from=["teacher", *names[:i]], dropped=None, source="drawn",
+        )
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    shown = [
+        standing("member", name, 0.3 + 0.1 * i, (0.1 * i + 0.01, 0.005))
+        for i, name in enumerate(names)
+    ]
+    return ensemble(members=members, rows=[*standings()[:4], *shown], topology="dense")
+
+
 @pytest.fixture(scope="session")
 def exhibit() -> Callable[..., dict[str, Any]]:
     """Makes an exhibit by its kind: `exhibit("arms", chosen="none")`."""
     made: dict[str, Callable[..., dict[str, Any]]] = {
         "arms": arms,
         "layer-similarity": layer_similarity,
+        "ensemble": ensemble,
+        "ensemble untested": lambda: without_test(ensemble()),
+        "ensemble of one": single,
+        "ensemble of many": many,
     }
     return lambda kind, **changes: made[kind](**changes)

@@ -42,3 +42,19 @@ def test_the_snippets_and_the_card_say_what_inputs_are(summary: RunSummary) -> N
     assert "np.full(shape, 101, np.int64)  # put your ids here, 101 to 29000" in card
     assert "inputs: (batch, ...), int64, as in training" in card
     assert "np.zeros(shape, np.float32)  # put your features here" in model_card(summary)
+
+
+def test_the_card_and_its_snippet_say_which_channels_the_model_takes(summary: RunSummary) -> None:
+    inputs = {"dtype": "float32", "channels": [1, 0], "of": 12}
+    card = model_card(replace(summary, inputs=inputs))
+    assert "It takes only channels 1, 0 of 12 on the last axis of an input, in this order." in card
+    assert "inputs: (batch, ...), float32, channels 1, 0 of 12, as in training" in card
+    assert "channels" not in model_card(summary)
+
+
+def test_the_card_says_how_several_labels_are_read(summary: RunSummary) -> None:
+    outputs = {"several": True, "labels": ["low", "high"]}
+    card = model_card(replace(summary, outputs=outputs))
+    assert "any number of the labels low, high: the model gives a logit for each" in card
+    assert card.count("present = outputs > 0  # (batch, labels): sigmoids above 0.5") == 2
+    assert "present = outputs" not in model_card(summary)

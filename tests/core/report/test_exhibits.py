@@ -41,6 +41,20 @@ def test_a_page_has_only_the_sections_that_it_has_exhibits_for(
     assert render(other) == render(replace(shown, exhibits=()))
 
 
+def test_an_ensemble_stands_before_the_arms_of_its_students(
+    shown: RunSummary, exhibit: Callable[..., dict[str, Any]]
+) -> None:
+    mixture = exhibit("ensemble")
+    page = render(replace(shown, exhibits=[*shown.exhibits, mixture]))
+    found = sections(page)
+    at = found.index("similarity")
+    assert found[at : at + 4] == ["similarity", "ensemble", "arms", "certificate"]
+    assert page.count("upright line: equal weights") == 1
+    twice = render(replace(shown, exhibits=[mixture, {**mixture, "method": "other"}]))
+    assert "taught the student (other)" in twice
+    assert sections(twice).count("ensemble") == 1
+
+
 def test_two_methods_with_exhibits_are_told_apart(
     shown: RunSummary, exhibit: Callable[..., dict[str, Any]]
 ) -> None:
@@ -77,7 +91,13 @@ def test_nothing_that_an_exhibit_names_becomes_markup(
     alike = exhibit("layer-similarity", layers=[f"{ATTACK}{i}" for i in range(12)], **names)
     arms = exhibit("arms", method=ATTACK, metric=ATTACK)
     arms["arms"] = [{**arm, "label": ATTACK} for arm in arms["arms"]]
-    hostile = replace(shown, exhibits=[alike, {**alike, "student_layers": [ATTACK] * 3}, arms])
+    mixture = exhibit("ensemble", method=ATTACK, weights=ATTACK, objective=ATTACK, mixing=ATTACK)
+    mixture |= {"topology": ATTACK, "referee": ATTACK}
+    named = {"name": ATTACK, "source": ATTACK, "learnt_from": [ATTACK]}
+    mixture["members"] = [{**one, **named} for one in mixture["members"]]
+    mixture["rows"] = [{**row, "label": ATTACK} for row in mixture["rows"]]
+    alikes = [alike, {**alike, "student_layers": [ATTACK] * 3}]
+    hostile = replace(shown, exhibits=[*alikes, arms, mixture])
     page = render(hostile)
     assert page.count("<script") == render(shown).count("<script") == 2
     assert "<img" not in page
