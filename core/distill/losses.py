@@ -32,6 +32,25 @@ def soft_labels(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> T
     return temperature**2 * divergence
 
 
+def distilled(
+    student_logits: Tensor, target_probabilities: Tensor, temperature: float, several: bool
+) -> Tensor:
+    """tau^2 * KL(q || p_S^tau), mean over the batch; both (..., classes), q at the temperature.
+
+    With `several`, classes are labels of their own, p_S^tau = sigmoid(z_S / tau), the divergence
+    sums over a label's two outcomes, and the mean is over labels too, as that of binary
+    cross-entropy is. The gradient with respect to z_S is tau * (p_S^tau - q) / batch, or
+    tau * (p_S^tau - q) / (batch * labels).
+    """
+    logits = _at_least_float32(student_logits) / temperature
+    wanted = _at_least_float32(target_probabilities)
+    if several:
+        return temperature**2 * _two_outcomes(logits, wanted).mean()
+    log_student = logits.log_softmax(-1).flatten(0, -2)
+    divergence = functional.kl_div(log_student, wanted.flatten(0, -2), reduction="batchmean")
+    return temperature**2 * divergence
+
+
 def hidden_loss(student: Tensor, target: Tensor, kind: HiddenLoss) -> Tensor:
     """Distance of two features of one shape (batch, ..., width), a scalar.
 
@@ -77,6 +96,13 @@ def mean_target(layers: Sequence[Tensor], normalise: bool) -> Tensor:
     if not normalise:
         return torch.stack([_at_least_float32(layer) for layer in layers]).mean(0)
     return instance_norm(torch.stack([instance_norm(layer) for layer in layers]).mean(0))
+
+
+def _two_outcomes(logits: Tensor, wanted: Tensor) -> Tensor:
+    """KL of Bernoulli distributions of probabilities `wanted` and sigmoid(logits), elementwise."""
+    there = functional.kl_div(functional.logsigmoid(logits), wanted, reduction="none")
+    absent = functional.kl_div(functional.logsigmoid(-logits), 1 - wanted, reduction="none")
+    return there + absent
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

@@ -37,6 +37,9 @@ def read_files(
 ) -> Predictions:
     """One file a model, by the model's name, made into one `Predictions`.
 
+    Targets (samples, labels) of 0 and 1, with the files or in them, say that a sample has any
+    number of labels: probabilities are then sigmoids, and are not divided by their sum.
+
     `.npy` holds probabilities (samples, classes); `.npz` the array `probabilities` or `logits`,
     and perhaps `classes` (names) and `targets` (places in its classes); `.csv` a header of class
     names and a row of probabilities a sample. Samples must stand in the same order in all.
@@ -56,9 +59,11 @@ def read_files(
     order = _order(given, tuple(map(str, classes)))
     moved = [_moved(one, order) for one in given]
     _check_samples(moved)
+    known = [targets, *(one.targets for one in moved)]
+    several = any(those is not None and those.ndim == 2 for those in known)
     probabilities = np.empty((len(moved), *moved[0].rows.shape), np.float32)
     for place, one in enumerate(moved):
-        _fill(probabilities[place], one)
+        _fill(probabilities[place], one, several)
     places = _targets(moved, targets, len(order))
     origin = Origin(
         (None,) * len(moved), tuple(_sha256(g.path) for g in given), training_views=training_views
@@ -100,7 +105,9 @@ def _moved(given: Sheet, order: tuple[str, ...]) -> Sheet:
         )
     columns = [given.classes.index(name) for name in order]
     places = np.array([order.index(name) for name in given.classes])
-    targets = None if given.targets is None else places[given.targets]
+    targets = given.targets
+    if targets is not None:
+        targets = places[targets] if targets.ndim == 1 else targets[:, columns]
     return replace(given, rows=given.rows[:, columns], classes=order, targets=targets)
 
 
@@ -114,18 +121,22 @@ def _check_samples(given: Sequence[Sheet]) -> None:
             )
 
 
-def _fill(out: NDArray[np.float32], given: Sheet) -> None:
-    """Probabilities as float32; the softmax and the division by the sum are float64."""
+def _fill(out: NDArray[np.float32], given: Sheet, several: bool) -> None:
+    """Probabilities as float32; softmax, sigmoid and the division by the sum are float64."""
     if not given.logits:
-        check_rows(given.rows, str(given.path))
+        check_rows(given.rows, str(given.path), several)
     for block in blocks(*given.rows.shape):
         with np.errstate(invalid="ignore"):
             part = np.asarray(given.rows[block], np.float64)
         if given.logits:
             check_finite(part, str(given.path), block.start)
             with np.errstate(over="ignore"):
-                part = np.exp(part - part.max(1, keepdims=True))
-        out[block] = part / part.sum(1, keepdims=True)
+                part = 1 / (1 + np.exp(-part)) if several else _raised(part)
+        out[block] = part if several else part / part.sum(1, keepdims=True)
+
+
+def _raised(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(logits - logits.max(1, keepdims=True)))
 
 
 def _targets(
@@ -147,8 +158,13 @@ def _targets(
                 f"{place}: expected {len(given[0].rows)} targets, one a sample, got {len(those)}; "
                 "give the targets of the same samples"
             )
+        if those.shape != first.shape:
+            raise DataError(
+                f"{place}: expected targets {first.shape}, as in {source}, got {those.shape}; give "
+                "one class a sample everywhere, or 0 and 1 for every label everywhere"
+            )
         if (those != first).any():
-            sample = int((those != first).argmax())
+            sample = int(np.argwhere(those != first)[0, 0])
             raise DataError(
                 f"{place}: expected the targets of {source}, got {those[sample]} rather than "
                 f"{first[sample]} in sample {sample}; put the samples in the same order"

@@ -24,7 +24,7 @@ _ARRAYS: Final = ("probabilities", "logits", "classes", "targets")
 class Sheet:
     """What one file says: rows (samples, classes), and the rest as far as it is there.
 
-    `targets` are places in the file's own classes.
+    `targets` are places in the file's own classes, (samples,), or 0 and 1, (samples, classes).
     """
 
     path: Path
@@ -178,11 +178,16 @@ def _class_names(array: NDArray[Any], path: Path) -> tuple[str, ...]:
 
 
 def whole(array: NDArray[Any], where: str) -> Targets:
-    """The array as targets (samples,); DataError unless they are whole numbers."""
+    """The array as targets (samples,), or (samples, labels) of 0 and 1, of any type of number.
+
+    DataError unless they are whole numbers.
+    """
     array = np.asarray(array)
+    if array.ndim == 2 and array.dtype.kind in "biuf" and np.isin(array, (0, 1)).all():
+        return array.astype(np.int64)
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise DataError(
             f"{where}: expected whole numbers, one a sample, got {array.dtype} {array.shape}; give "
-            "each sample's place in the list of classes"
+            "each sample's place in the list of classes, or 0 and 1 for every label"
         )
     return array.astype(np.int64)

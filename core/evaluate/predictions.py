@@ -44,8 +44,10 @@ class Predictions:
     """What `models` say about a split's samples, in the split's order.
 
     `probabilities` is float32 (models, samples, classes), mapped from the disk after reading;
-    `targets` int64 (samples,), places in `classes`. `ids` names the samples, or is empty. `place`
-    says where they lie, for messages; `sha256` is the digest noted when they were written, or "".
+    `targets` int64 (samples,), places in `classes`. Where a sample has any number of labels,
+    probabilities are sigmoids, and `targets` 0 or 1, (samples, classes). `ids` names the samples,
+    or is empty. `place` says where they lie, for messages; `sha256` is the digest noted when they
+    were written, or "".
 
     Raises:
         DataError: names, shapes, types or targets do not fit together.
@@ -72,6 +74,11 @@ class Predictions:
     @property
     def samples(self) -> int:
         return len(self.targets)
+
+    @property
+    def several(self) -> bool:
+        """Whether a sample has any number of labels, each with a probability of its own."""
+        return self.targets.ndim == 2
 
     def blocks(self) -> Iterator[slice]:
         """Consecutive samples, so few that all models' probabilities of them fit in 16 MiB."""
@@ -123,7 +130,7 @@ class Predictions:
                 "predictions were changed after they were written; predict again"
             )
         for model, rows in zip(self.models, self.probabilities, strict=True):
-            check_rows(rows, f"{self.place}: model '{model}'")
+            check_rows(rows, f"{self.place}: model '{model}'", self.several)
 
     def _check_split(self) -> None:
         if self.split not in _SPLITS:

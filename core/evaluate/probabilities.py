@@ -24,7 +24,13 @@ def blocks(samples: int, values: int) -> Iterator[slice]:
 
 
 def check_targets(targets: NDArray[Any], classes: int, where: str) -> None:
-    """DataError unless targets are int64 (samples,), at least one, places among the classes."""
+    """DataError unless targets are int64 (samples,), at least one, places among the classes.
+
+    Or int64 (samples, classes) of 0 and 1, where a sample has several labels.
+    """
+    if targets.ndim == 2 and targets.dtype == np.int64 and len(targets):
+        _check_labels(targets, classes, where)
+        return
     if targets.dtype != np.int64 or targets.ndim != 1 or not len(targets):
         raise DataError(
             f"{where}: expected int64 targets, one a sample, got {targets.dtype} {targets.shape}"
@@ -37,10 +43,11 @@ def check_targets(targets: NDArray[Any], classes: int, where: str) -> None:
         )
 
 
-def check_rows(rows: Rows, where: str) -> None:
+def check_rows(rows: Rows, where: str, several: bool = False) -> None:
     """DataError unless rows (samples, classes) are finite, at least 0, and sum to one.
 
-    The sum may miss one by `TOLERANCE`; the message names the sample that misses it by most.
+    The sum may miss one by `TOLERANCE`; the message names the sample that misses it by most. With
+    `several` labels a sample, each is a probability of its own, at most 1.
     """
     worst, total = 0, 1.0
     for block in blocks(*rows.shape):
@@ -48,6 +55,9 @@ def check_rows(rows: Rows, where: str) -> None:
             part = np.asarray(rows[block], np.float64)
         check_finite(part, where, block.start)
         _refuse(part, part < 0, "at least 0", where, block.start)
+        if several:
+            _refuse(part, part > 1, "at most 1 (the sigmoid of a logit)", where, block.start)
+            continue
         with np.errstate(over="ignore"):
             sums = part.sum(1)
         place = int(abs(sums - 1).argmax())
@@ -57,6 +67,16 @@ def check_rows(rows: Rows, where: str) -> None:
         raise DataError(
             f"{where}: expected probabilities that sum to one, got {total:g} in sample {worst}; "
             "give the softmax of the logits, or an .npz file with the array 'logits'"
+        )
+
+
+def _check_labels(targets: Targets, labels: int, where: str) -> None:
+    bad = np.argwhere((targets != 0) & (targets != 1))
+    if targets.shape[1] != labels or len(bad):
+        got = f"{targets[tuple(bad[0])]} in sample {bad[0, 0]}" if len(bad) else f"{targets.shape}"
+        raise DataError(
+            f"{where}: expected targets of 0 and 1, (samples, {labels}), got {got}; give each "
+            "sample a column for every label"
         )
 
 

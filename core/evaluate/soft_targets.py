@@ -26,7 +26,8 @@ def soft_targets(
 ) -> NDArray[np.float32]:
     """The mixture (samples, classes), the very one that a search for weights scores (`mixed`).
 
-    Computed in float64, a block of samples at a time; a model of weight 0 is not read.
+    Computed in float64, a block of samples at a time; a model of weight 0 is not read. Where
+    samples have several labels, each is mixed by itself, as the outcomes there and not there.
 
     Raises:
         UserError: the weights are not on the simplex, or the temperature is not above 0.
@@ -37,7 +38,7 @@ def soft_targets(
     targets = np.empty((predictions.samples, len(predictions.classes)), np.float32)
     for rows in predictions.blocks():
         stored = predictions.probabilities[used, rows]
-        targets[rows] = mixed(stored, shares[used], mixing, temperature)
+        targets[rows] = mixed(stored, shares[used], mixing, temperature, predictions.several)
     return targets
 
 
@@ -72,7 +73,7 @@ def _check_data(predictions: Predictions, task: Task) -> None:
             f"{', '.join(predictions.classes)}; predict again"
         )
     same = np.array_equal(predictions.targets, task.data.train.targets.cpu().numpy())
-    if not same or known not in ("", task.data.sha256):
+    if not same or known not in ("", task.data.sha256, task.viewed(()).data.sha256):
         raise UserError(
             f"{where}: expected predictions on the task's data {task.data.sha256}, got "
             f"{known if same else 'other targets'}; predict the train split again"

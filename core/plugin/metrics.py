@@ -17,3 +17,10 @@ class Metric:
 
 CLASSIFICATION: Final = (Metric("accuracy", "higher", 1.0), Metric("log_loss", "lower", 0.0))
 """What `core.evaluate.Classification` measures."""
+
+MULTI_LABEL: Final = (
+    Metric("average_precision", "higher", 1.0),
+    Metric("log_loss", "lower", 0.0),
+    Metric("accuracy", "higher", 1.0),
+)
+"""What `core.evaluate.MultiLabel` measures."""

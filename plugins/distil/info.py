@@ -12,6 +12,12 @@ class SoftLabelsParams(Params):
 
     temperature: float = param(4.0, low=1, high=20, log=True, help="softens both sets of logits")
     weight: float = param(1.0, low=0, high=100, help="weight of the term in the training loss")
+    form: str = param(
+        "auto",
+        choices=("auto", "softmax", "sigmoid"),
+        help="softmax over classes, or a sigmoid for each; auto: sigmoid where a sample has "
+        "several labels (softmax is LRH-Net's there)",
+    )
 
 
 class HiddenStatesParams(Params):

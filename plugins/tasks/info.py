@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stillhouse.core.plugin import CLASSIFICATION, Params, TaskInfo, hookimpl, param
+from stillhouse.core.plugin import CLASSIFICATION, MULTI_LABEL, Params, TaskInfo, hookimpl, param
 from stillhouse.plugins.tasks.text_params import TextCsvParams, VaderSentencesParams
 from stillhouse.plugins.tasks.waveform_params import FsddDirParams, WaveformFolderParams
 
@@ -34,7 +34,12 @@ class NpzParams(Params):
     inputs: str = param(
         "x", searchable=False, help="key of the inputs, (samples, frames[, features])"
     )
-    targets: str = param("y", searchable=False, help="key of the labels, whole numbers from 0")
+    targets: str = param(
+        "y",
+        searchable=False,
+        help="key of the labels, whole numbers from 0; or 0 and 1, (samples, labels), where a "
+        "sample has any number of them",
+    )
     split: str | None = param(
         None,
         searchable=False,
@@ -108,7 +113,9 @@ def stillhouse_tasks() -> Iterator[TaskInfo]:
         name="npz",
         summary="your own labelled sequences from one .npz file",
         build="stillhouse.plugins.tasks.npz:build",
-        metrics=CLASSIFICATION,
+        # Of one class a sample and of several labels: only the file tells which, and the first
+        # metrics are among the second.
+        metrics=MULTI_LABEL,
         params=NpzParams,
     )
     yield TaskInfo(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.errors import DataError, nearest
-from stillhouse.core.evaluate import Classification, Task
+from stillhouse.core.evaluate import Classification, MultiLabel, Task
 from stillhouse.plugins.tasks import labels, partition
 from stillhouse.plugins.tasks.archive import Array, arrays, member
 from stillhouse.plugins.tasks.clips import Clips
@@ -18,25 +18,49 @@ from stillhouse.plugins.tasks.partition import FEWEST, SHARES, Ids, Parts
 
 
 def build(params: NpzParams) -> Task:
-    """A classification task over `params.path`; raises `DataError` naming file and key."""
+    """A task over `params.path`, of one class a sample or, from targets (samples, labels) of 0 and
+    1, any number of labels; raises `DataError` naming file and key.
+    """
     path = Path(params.path)
     found = arrays(path)
     inputs = _inputs(member(found, "inputs", params.inputs, path), f"{path}: '{params.inputs}'")
-    where = f"{path}: '{params.targets}'"
-    targets = labels.whole(member(found, "targets", params.targets, path), where)
-    if len(targets) != len(inputs):
-        raise DataError(
-            f"{where} has {len(targets)} labels, but '{params.inputs}' has {len(inputs)} samples; "
-            "give one label a sample"
-        )
-    names = labels.named(params.classes, targets, where)
-    parts = _parts(params, found, targets, names)
+    several = member(found, "targets", params.targets, path).ndim == 2
+    targets, names, parts = (_labels if several else _classes)(params, found, len(inputs))
     if params.standardise:
         inputs = _standardised(inputs, parts["train"])
     data = partition.assemble(inputs, targets, parts)
-    return Classification(
-        "npz", data, names, shift=params.shift, noise=params.noise, mask=params.mask
-    )
+    kind = MultiLabel if several else Classification
+    return kind("npz", data, names, shift=params.shift, noise=params.noise, mask=params.mask)
+
+
+def _classes(
+    params: NpzParams, found: dict[str, Array], samples: int
+) -> tuple[Ids, tuple[str, ...], Parts]:
+    """One class a sample, the classes' names, and the splits."""
+    where = f"{params.path}: '{params.targets}'"
+    targets = labels.whole(found[params.targets], where)
+    _check_length(targets, samples, params)
+    names = labels.named(params.classes, targets, where)
+    return targets, names, _parts(params, found, targets, names)
+
+
+def _labels(
+    params: NpzParams, found: dict[str, Array], samples: int
+) -> tuple[labels.Several, tuple[str, ...], Parts]:
+    """Any number of labels a sample, their names, and the splits."""
+    where = f"{params.path}: '{params.targets}'"
+    targets = labels.several(found[params.targets], where)
+    _check_length(targets, samples, params)
+    names = labels.columns(params.classes, targets, where)
+    return targets, names, _shares(params, found, targets, names)
+
+
+def _check_length(targets: Array, samples: int, params: NpzParams) -> None:
+    if len(targets) != samples:
+        raise DataError(
+            f"{params.path}: '{params.targets}' has {len(targets)} labels, but '{params.inputs}' "
+            f"has {samples} samples; label every sample once"
+        )
 
 
 def _inputs(array: Array, where: str) -> NDArray[np.float32]:
@@ -71,6 +95,32 @@ def _parts(
         return partition.exact(range(len(targets)), targets, params.split_seed)
     parts = _given(member(found, "split", key, path), len(targets), f"{path}: '{key}'")
     labels.enough(targets[parts["train"]], names, 1, f"{where} over the train split")
+    return parts
+
+
+def _shares(
+    params: NpzParams, found: dict[str, Array], targets: labels.Several, names: tuple[str, ...]
+) -> Parts:
+    """Of several labels a sample: no split divides all of them evenly, so a drawn one tries none.
+
+    Every label must occur in train, and some label in every split.
+    """
+    where, samples = f"{params.path}: '{params.targets}'", len(targets)
+    key = params.split or ("split" if "split" in found else None)
+    if key is not None:
+        marks = member(found, "split", key, Path(params.path))
+        parts = _given(marks, samples, f"{params.path}: '{key}'")
+    elif samples < FEWEST:
+        raise DataError(f"{where} has {samples} samples, expected at least {FEWEST}; add samples")
+    else:
+        parts = partition.exact(range(samples), np.zeros(samples, np.int64), params.split_seed)
+    labels.occurring(targets[parts["train"]], names, f"{where} over the train split")
+    for name, members in parts.items():
+        if not targets[members].any():
+            raise DataError(
+                f"{where}: no sample of the {name} split has any label; add samples or draw "
+                "another split"
+            )
     return parts
 
 

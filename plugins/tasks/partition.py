@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,7 +103,7 @@ def subset(names: Sequence[object], count: int) -> Ids:
     return np.sort(chosen)
 
 
-def assemble(inputs: NDArray[np.generic], targets: Ids, parts: Parts) -> TaskData:
+def assemble(inputs: NDArray[np.generic], targets: NDArray[Any], parts: Parts) -> TaskData:
     """The four splits as tensors, and a hash of their names, shapes and values."""
     digest, splits = hashlib.sha256(), {}
     for name in SHARES:

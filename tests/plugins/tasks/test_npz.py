@@ -152,7 +152,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         "'x' has NaN, infinite or too large values in 60",
     ),
     "beyond float32": ({"x": np.full((60, 4), 1e300)}, "'x' has NaN, infinite or too large"),
-    "labels as columns": ({"y": np.zeros((60, 3), int)}, "'y': expected one label a sample"),
+    "labels in three axes": (
+        {"y": np.zeros((60, 3, 1), int)},
+        "'y': expected one label a sample, (samples,), or 0 and 1, (samples, labels), got (60, 3",
+    ),
     "labels as reals": ({"y": np.zeros(60)}, "'y': expected whole-number labels from 0, got float"),
     "labels as text": (
         {"y": np.full(60, "yes")},
