@@ -101,12 +101,13 @@ class _Edit:
 
     def _put_item(self, items: Items, keys: tuple[str, ...], value: Node, path: str) -> Node:
         index = self._index(items, keys[0], path)
-        item, rest = items.items[index], keys[1:]
+        item, rest, deeper = items.items[index], keys[1:], joined(path, keys[0])
         if path == "recipe" and (name := _name(item)) is not None:
             # The name itself is not part of `recipe.1.epochs`, and `recipe.1=name` replaces it.
             by_name = keys[0] == name
             rest = (name, *rest) if by_name or rest else ()
-        new = self.put(item, rest, value, joined(path, keys[0]))
+            deeper = path if rest else deeper
+        new = self.put(item, rest, value, deeper)
         return replace(items, items=(*items.items[:index], new, *items.items[index + 1 :]))
 
     def _index(self, items: Items, key: str, path: str) -> int:

@@ -24,7 +24,8 @@ class SearchRange:
     """What a searched parameter may be: `low` to `high` (inclusive), or one of `choices`.
 
     Whole numbers in `low` and `high` mean whole numbers in between. With `taps` and `of` it is a
-    rising list of `taps` of the numbers 0 to `of` - 1.
+    rising list of `taps` of the numbers 0 to `of` - 1; with `simplex` a list of so many numbers
+    of at least 0 that sum to 1.
     """
 
     low: float | None = None
@@ -33,6 +34,7 @@ class SearchRange:
     choices: tuple[Any, ...] = ()
     taps: int = 0
     of: int = 0
+    simplex: int = 0
 
     def plain(self) -> dict[str, Any]:
         """As it is written in a run file."""
@@ -40,6 +42,8 @@ class SearchRange:
             return {"choices": list(self.choices)}
         if self.taps:
             return {"taps": self.taps, "of": self.of}
+        if self.simplex:
+            return {"simplex": self.simplex}
         return {"low": self.low, "high": self.high, "log": self.log}
 
 

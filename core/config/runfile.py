@@ -54,7 +54,8 @@ class RunFile:
     """A whole run file, every default filled in and every path absolute.
 
     `student` is the full network that the recipe starts from, by default one of the teacher's
-    shape. `source` is the file it came from; two run files that say the same are equal wherever
+    shape that sees what the teacher sees; `student_channels` are the channels that it sees, () for
+    all. `source` is the file it came from; two run files that say the same are equal wherever
     they were written.
     """
 
@@ -67,6 +68,7 @@ class RunFile:
     target: TargetSection
     baselines: bool
     train: TrainSection
+    student_channels: tuple[int, ...] = ()
     source: str = field(default="", compare=False)
 
     def to_yaml(self) -> str:
@@ -131,16 +133,19 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
 
     task = read_use(given["task"], "task", setting)
     teacher = read_teacher(given["teacher"], setting)
+    same = (teacher.model, teacher.training.channels)
+    student, channels = optional("student", lambda spot: read_student(spot, setting), same)
     return RunFile(
         name=optional("name", read_name, name_from(Path(source).stem)),
         task=task,
         teacher=teacher,
-        student=optional("student", lambda spot: read_student(spot, setting), teacher.model),
+        student=student,
         recipe=read_recipe(given["recipe"], setting),
         search=read_search(given["search"], setting, _metrics(task, setting.plugins)),
         target=read_target(given["target"], setting),
         baselines=optional("baselines", read_flag, True),
         train=optional("train", lambda train: read_train(train, setting), TrainSection()),
+        student_channels=channels,
         source=source,
     )
 

@@ -107,7 +107,10 @@ def _example(param: Param, catalogue: Plugins) -> Any:
         return next(iter(catalogue.names("space")), "")
     if param.kind in ("int", "float"):
         return param.low if param.low is not None else (param.high or 1)
-    plain: dict[str, Any] = {"bool": True, "list": [], "path": f"my-{param.name}"}
+    path = f"my-{param.name}"
+    plain: dict[str, Any] = {
+        "bool": True, "list": [], "path": path, "paths": [path], "models": [], "simplex": [1],
+    }  # fmt: skip
     return plain.get(param.kind, param.name)
 
 

@@ -8,8 +8,14 @@ from typing import Any, Final, TypeAlias
 from stillhouse.core.config.records import Plugins
 from stillhouse.core.config.runfile import REQUIRED
 from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
-from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.config.teacher import (
+    NetworkTraining,
+    StudentView,
+    TeacherTraining,
+    engine_keys,
+)
 from stillhouse.core.config.values import AUTO
+from stillhouse.core.config.weights import MOST_WEIGHTS
 from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.cost.names import LENGTH_PATTERN, PER_LENGTH
 from stillhouse.core.errors import StillhouseError
@@ -22,8 +28,10 @@ Schema: TypeAlias = dict[str, Any]
 _TYPES: Final[Mapping[str, str]] = {
     "bool": "boolean", "int": "integer", "float": "number", "str": "string",
     "path": "string", "space": "string", "list": "array",
-    "loss": "string", "similarity": "string", "taps": "array",
+    "loss": "string", "similarity": "string", "taps": "array", "channels": "array",
+    "models": "array", "paths": "array", "simplex": "array",
 }  # fmt: skip
+_FIXED: Final = ("space", "path", "paths", "models")
 _END: Final = r"[-+]?([0-9]+(\.[0-9]+|\.(?!\.))?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*%?"
 _NAME: Final = r"[A-Za-z_][\w.-]*(@[0-9]+)?"
 _BOUND: Final = (
@@ -47,7 +55,7 @@ def json_schema(catalogue: Plugins) -> Schema:
                 "name": {"type": "string", "pattern": r"^[^\s/\\.-][^\s/\\]{0,99}$"},
                 "task": _use(catalogue, "task"),
                 "teacher": _flat(catalogue, "model", "model", TeacherTraining),
-                "student": _flat(catalogue, "model", "model", Params),
+                "student": _flat(catalogue, "model", "model", StudentView),
                 "recipe": {"type": "array", "minItems": 1, "items": _use(catalogue, "method")},
                 "search": _search(catalogue),
                 "target": _flat(catalogue, "runtime", "target", TargetSettings),
@@ -94,7 +102,8 @@ def _flat(catalogue: Plugins, key: str, kind: RecordKind, engine: type[Params]) 
     options: list[Schema] = []
     for name in catalogue.names(kind):
         params, about = _described(catalogue, kind, name)
-        known = _params(catalogue, (*(params or ()), *declared(engine)))
+        own = params or ()
+        known = _params(catalogue, (*own, *engine_keys(engine, [p.name for p in own])))
         known["properties"] = {key: {"const": name}, **known["properties"]}
         known["required"] = [key, *known["required"]]
         known["additionalProperties"] = params is None
@@ -122,7 +131,7 @@ def _param(catalogue: Plugins, param: Param, *, searchable: bool) -> Schema:
     options = [fixed]
     if param.default is None and not param.required:
         options.append({"type": "null"})
-    if searchable and param.searchable and param.kind not in ("space", "path"):
+    if searchable and param.searchable and param.kind not in _FIXED:
         options += _searched(param, fixed)
     schema: Schema = {"anyOf": options} if len(options) > 1 else dict(fixed)
     schema["description"] = param.help
@@ -139,8 +148,16 @@ def _fixed(catalogue: Plugins, param: Param) -> Schema:
     if param.kind == "loss":
         return {"enum": list(catalogue.names("loss"))}
     schema: Schema = {"type": _TYPES[param.kind]}
-    if param.kind == "taps":
+    if param.kind == "models":
+        schema["items"] = _flat(catalogue, "model", "model", NetworkTraining)
+    if param.kind == "paths":
+        schema["items"] = {"type": "string", "pattern": r"\S"}
+    if param.kind == "simplex":
+        schema["items"] = {"type": "number", "minimum": 0}
+    if param.kind in ("taps", "channels"):
         schema["items"] = {"type": "integer", "minimum": 0}
+        if param.kind == "channels":
+            schema["uniqueItems"] = True
     if param.low is not None:
         schema["minimum"] = param.low
     if param.high is not None:
@@ -152,6 +169,9 @@ def _searched(param: Param, fixed: Schema) -> list[Schema]:
     if param.kind == "taps":
         whole = {"type": "integer", "minimum": 1}
         return [_object({"taps": whole, "of": whole}, ("taps", "of"))]
+    if param.kind == "simplex":
+        count = {"type": "integer", "minimum": 2, "maximum": MOST_WEIGHTS}
+        return [_object({"simplex": count}, ("simplex",))]
     choices = {"choices": {"type": "array", "items": fixed, "minItems": 1, "uniqueItems": True}}
     options = [_object(choices, choices)]
     if param.kind in ("int", "float") and not param.choices:

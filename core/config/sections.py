@@ -16,12 +16,12 @@ from stillhouse.core.config.records import (
     TeacherSection,
 )
 from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
-from stillhouse.core.config.teacher import TeacherTraining
+from stillhouse.core.config.teacher import StudentView, TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
 from stillhouse.core.config.values import Setting, read_values
 from stillhouse.core.cost.names import is_cost
 from stillhouse.core.plugin.metrics import Metric
-from stillhouse.core.plugin.params import Params, declared
+from stillhouse.core.plugin.params import declared
 
 DEFAULT_SAMPLER: Final = "auto"
 SEARCH_KEYS: Final = ("maximize", "minimize", "limits", "sampler")
@@ -34,10 +34,10 @@ def read_teacher(spot: Spot, setting: Setting) -> TeacherSection:
     return TeacherSection(model, TeacherTraining(**training))
 
 
-def read_student(spot: Spot, setting: Setting) -> PluginUse:
-    """The student's model family and the parameters of its full network."""
-    model, _ = read_flat(spot, "model", "model", Params, setting)
-    return model
+def read_student(spot: Spot, setting: Setting) -> tuple[PluginUse, tuple[int, ...]]:
+    """The student's model family with the parameters of its full network, and what it sees."""
+    model, view = read_flat(spot, "model", "model", StudentView, setting)
+    return model, StudentView(**view).channels
 
 
 def read_target(spot: Spot, setting: Setting) -> TargetSection:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stillhouse.core.config.nodes import Items, Scalar, Spot, Table, shown, unknown_word
 from stillhouse.core.config.records import PluginUse
+from stillhouse.core.config.teacher import engine_keys
 from stillhouse.core.config.values import Setting, read_values
 from stillhouse.core.errors import nearest
 from stillhouse.core.plugin.kinds import RecordKind
@@ -55,13 +56,14 @@ def read_flat(
 ) -> tuple[PluginUse, Mapping[str, Any]]:
     """A section that names a plugin under `key` beside its parameters and the engine's.
 
-    Returns the plugin and the values of the engine's declaration.
+    Returns the plugin and the values of the engine's declaration, without `channels` where that is
+    a parameter of the plugin.
     """
     named = _named(spot, key, kind)
     name = _name(named, kind, setting)
     _check(named, name, kind, setting)
     params = declared(setting.plugins.record(kind, name).params)
-    ours = declared(engine)
+    ours = engine_keys(engine, [p.name for p in params])
     _refuse_clash(named, name, params, ours)
     own = _for_plugin(setting, kind, name)
     given = spot.entries((key, *(p.name for p in (*params, *ours))), own.hint)
@@ -121,4 +123,5 @@ def _word(kind: RecordKind) -> str:
 
 def _for_plugin(setting: Setting, kind: RecordKind, name: str) -> Setting:
     reason = "" if kind == "method" else "only parameters of the recipe's methods can be searched"
+    reason = setting.unsearchable or reason
     return replace(setting, hint=f" (stillhouse plugins show {name})", unsearchable=reason)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from stillhouse.core.config.nodes import Scalar, Spot, Table, plain, shown, unknown_word
+from stillhouse.core.config.nodes import Items, Scalar, Spot, Table, plain, shown, unknown_word
 from stillhouse.core.config.records import Plugins, SearchRange
+from stillhouse.core.config.weights import normalised, searched_weights
 from stillhouse.core.errors import nearest
 from stillhouse.core.plugin.kinds import RecordKind
-from stillhouse.core.plugin.params import Param
+from stillhouse.core.plugin.params import EXPECTED, Param
 
 AUTO: Final = "auto"
 """The search space that the student's own family offers."""
@@ -54,7 +55,7 @@ def read_values(
         spot = given.get(param.name)
         if spot is None:
             fixed[param.name] = _default(owner, param, setting)
-        elif isinstance(spot.node, Table):
+        elif isinstance(spot.node, Table) and param.kind != "models":
             searched[param.name] = read_range(spot, param, setting)
         else:
             fixed[param.name] = _fixed(spot, param, setting)
@@ -65,12 +66,20 @@ def _default(owner: Spot, param: Param, setting: Setting) -> Any:
     if param.required:
         missing = owner.under(param.name, owner.node)
         raise missing.error(f"missing; expected {_expected(param)} ({param.help}){setting.hint}")
-    if param.kind == "path" and param.default is not None:
+    if param.default is None:
+        return None
+    if param.kind == "path":
         return _absolute(param.default, setting.folder)
+    if param.kind == "paths":
+        return tuple(_absolute(path, setting.folder) for path in param.default)
+    if param.kind == "simplex":
+        return normalised(param.default)
     return tuple(param.default) if isinstance(param.default, list) else param.default
 
 
 def _fixed(spot: Spot, param: Param, setting: Setting) -> Any:
+    if isinstance(spot.node, Items) and param.kind in ("models", "paths"):
+        return _listed(spot, spot.node, param, setting)
     value = plain(spot.node)
     if fact := _problem(spot, param):
         raise spot.error(f"{fact}{setting.hint}")
@@ -86,7 +95,21 @@ def _fixed(spot: Spot, param: Param, setting: Setting) -> Any:
             raise spot.error(f"{fact} (stillhouse plugins)")
     if param.kind in _NAMED:
         _check_named(spot, value, _NAMED[param.kind], setting)
+    if param.kind == "simplex":
+        return normalised(value)
     return float(value) if param.kind == "float" else value
+
+
+def _listed(spot: Spot, items: Items, param: Param, setting: Setting) -> tuple[Any, ...]:
+    """Networks or paths, each read in its place."""
+    # A network's parameters are values themselves: the two modules need each other.
+    from stillhouse.core.config.networks import read_network
+
+    inner = [spot.under(str(i), node) for i, node in enumerate(items.items)]
+    if param.kind == "models":
+        return tuple(read_network(item, setting) for item in inner)
+    path = replace(param, kind="path", default=None, required=True)
+    return tuple(_fixed(item, path, setting) for item in inner)
 
 
 def _check_named(spot: Spot, value: str, kind: RecordKind, setting: Setting) -> None:
@@ -117,30 +140,20 @@ def _problem(spot: Spot, param: Param) -> str | None:
 
 
 def _expected(param: Param) -> str:
-    words = {
-        "bool": "true or false",
-        "int": "a whole number",
-        "float": "a number",
-        "str": "text",
-        "path": "a path",
-        "space": "the name of a search space",
-        "list": "a list",
-        "loss": "the name of a loss",
-        "similarity": "the name of a similarity, or several with + between them",
-        "taps": "a rising list of whole numbers",
-    }
     bounds = param.bounds()
     if param.choices:
         return bounds
-    return f"{words[param.kind]}, {bounds}" if bounds else words[param.kind]
+    return f"{EXPECTED[param.kind]}, {bounds}" if bounds else EXPECTED[param.kind]
 
 
 def read_range(spot: Spot, param: Param, setting: Setting) -> SearchRange:
-    """What `{low, high, log}`, `{choices: [...]}` or, of taps, `{taps, of}` says, checked against
-    the declaration."""
+    """What `{low, high, log}`, `{choices: [...]}`, of taps `{taps, of}` or of weights `{simplex}`
+    says, checked against the declaration."""
     _refuse_unsearchable(spot, param, setting)
     if param.kind == "taps":
         return _taps(spot, setting)
+    if param.kind == "simplex":
+        return SearchRange(simplex=searched_weights(spot, setting.hint))
     given = spot.entries(_RANGE_KEYS, setting.hint)
     if "choices" in given:
         if extra := [key for key in given if key != "choices"]:
@@ -169,6 +182,8 @@ def _refuse_unsearchable(spot: Spot, param: Param, setting: Setting) -> None:
     reason = setting.unsearchable
     if not reason and not param.searchable:
         reason = f"{param.name} is declared as not searchable"
+    if not reason and param.kind == "paths":
+        reason = "paths cannot be searched"
     if not reason and param.kind in ("space", "path"):
         reason = f"a {param.kind} cannot be searched"
     if reason:

@@ -10,7 +10,8 @@ import yaml
 from stillhouse.core.config.records import PluginUse, SearchSection, TargetSection
 from stillhouse.core.config.scalars import resolve
 from stillhouse.core.config.settings import SearchSettings
-from stillhouse.core.plugin.params import declared
+from stillhouse.core.config.teacher import StudentView, engine_keys
+from stillhouse.core.plugin.params import Params, declared
 
 if TYPE_CHECKING:
     from stillhouse.core.config.runfile import RunFile
@@ -61,11 +62,7 @@ def written(run: RunFile) -> str:
         {
             "name": run.name,
             "task": named(run.task),
-            "teacher": {
-                "model": run.teacher.model.name,
-                **values(run.teacher.model),
-                **asdict(run.teacher.training),
-            },
+            "teacher": _network(run.teacher.model, run.teacher.training),
             **_student(run),
             "recipe": [named(use) for use in run.recipe],
             "search": _search(run.search),
@@ -77,10 +74,17 @@ def written(run: RunFile) -> str:
 
 
 def _student(run: RunFile) -> dict[str, Any]:
-    """The section of a student that is not what the teacher is."""
-    if run.student == run.teacher.model:
+    """The section of a student that is not what the teacher is, or sees other channels."""
+    if (run.student, run.student_channels) == (run.teacher.model, run.teacher.training.channels):
         return {}
-    return {"student": {"model": run.student.name, **values(run.student)}}
+    return {"student": _network(run.student, StudentView(channels=run.student_channels))}
+
+
+def _network(use: PluginUse, engine: Params) -> dict[str, Any]:
+    """A section of a model's parameters and of the engine's keys that it leaves to it."""
+    own = values(use)
+    keys = engine_keys(type(engine), own)
+    return {"model": use.name, **own, **{key.name: getattr(engine, key.name) for key in keys}}
 
 
 def named(use: PluginUse) -> dict[str, Any]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.evaluate.method import Artefact
+
+_TENSORS: Final = "artefact.safetensors"
+_RECORD: Final = "artefact.json"
+_PART: Final = re.compile(r"[\w-][\w.-]*")
 
 
 def fingerprint(*parts: Any) -> str:
@@ -23,7 +28,7 @@ def fingerprint(*parts: Any) -> str:
 
 @final
 class ArtefactStore:
-    """A folder of artefacts, each a sub-folder `label-key` with safetensors and JSON.
+    """A folder of artefacts, each a sub-folder `label-key` with safetensors, JSON and its parts.
 
     An artefact is either there whole or not at all: it is written beside and renamed into place.
     """
@@ -59,21 +64,41 @@ class ArtefactStore:
         try:
             _write(beside, artefact)
             beside.replace(place)
-        except OSError:
+        except BaseException as error:
             shutil.rmtree(beside, ignore_errors=True)
-            if not place.is_dir():
+            # Another process may have stored the same meanwhile.
+            if not (isinstance(error, OSError) and place.is_dir()):
                 raise
+        else:
+            _to_disk(self.folder)
 
 
 def _write(folder: Path, artefact: Artefact) -> None:
     from safetensors.torch import save_file
 
     tensors = {name: t.detach().contiguous().clone() for name, t in artefact.tensors.items()}
-    save_file(tensors, folder / "artefact.safetensors")
-    (folder / "artefact.json").write_text(json.dumps(artefact.record, indent=1), "utf-8")
-    for file in folder.iterdir():
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
+    save_file(tensors, folder / _TENSORS)
+    (folder / _RECORD).write_text(json.dumps(artefact.record, indent=1), "utf-8")
+    for name, write in artefact.parts.items():
+        _write_part(folder, name, write)
+    for place in (*folder.rglob("*"), folder):
+        _to_disk(place)
+
+
+def _write_part(folder: Path, name: str, write: Callable[[Path], object]) -> None:
+    if not _PART.fullmatch(name) or name in (_TENSORS, _RECORD):
+        raise ValueError(f"expected the name of a sub-folder for a part, got {name!r}")
+    write(folder / name)
+    if not (folder / name).is_dir():
+        raise ValueError(f"expected the part {name!r} to leave a folder, got none")
+
+
+def _to_disk(place: Path) -> None:
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(folder: Path) -> Artefact:
@@ -81,8 +106,8 @@ def _read(folder: Path) -> Artefact:
     from safetensors.torch import load_file
 
     try:
-        record: Mapping[str, Any] = json.loads((folder / "artefact.json").read_text("utf-8"))
-        return Artefact(load_file(folder / "artefact.safetensors"), record)
+        record: Mapping[str, Any] = json.loads((folder / _RECORD).read_text("utf-8"))
+        return Artefact(load_file(folder / _TENSORS), record, folder=folder)
     except (OSError, ValueError, SafetensorError) as error:
         raise RunDirectoryError(
             f"{folder}: damaged artefact ({error}); delete the folder and resume, "

@@ -24,6 +24,7 @@ from stillhouse.core.evaluate.method import Artefact, Choice, Method
 from stillhouse.core.evaluate.state import State, Student
 from stillhouse.core.plan import Step
 from stillhouse.core.plugin import declared
+from stillhouse.core.plugin.params import Params
 from stillhouse.core.search.sampler import Codes
 from stillhouse.core.space import Columns, Space
 
@@ -34,13 +35,15 @@ T = TypeVar("T")
 class BoundStep:
     """A step with its code; `version` is who supplied it (`"stillhouse 0.1.0"`).
 
-    `counted` keeps the rows of networks that were counted because the method writes no sheet.
+    `counted` keeps the rows of networks that were counted because the method writes no sheet,
+    `asked` the method's sources.
     """
 
     step: Step
     method: Method
     version: str
     counted: dict[str, tuple[Operator, ...]] = field(default_factory=dict, repr=False)
+    asked: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def choice(self, configuration: Mapping[str, Any]) -> Choice:
         """The step's share of a joint configuration (`"supernet.width": 48, ...`).
@@ -52,6 +55,21 @@ class BoundStep:
         names = [parameter.name for parameter in declared(self.step.info.params)]
         given = {name: own.pop(name) for name in names if name in own}
         return Choice(self.step.info.params(**{**self.step.fixed, **given}), own)
+
+    def slow(self, params: Params) -> dict[str, Any]:
+        """The prepare-phase parameters among all."""
+        return {
+            p.name: getattr(params, p.name)
+            for p in declared(self.step.info.params)
+            if p.phase == "prepare"
+        }
+
+    def sources(self, params: Params) -> Any:
+        """What the method says of the files that its parameters name, asked once for each."""
+        key = fingerprint(self.slow(params))
+        if key not in self.asked:
+            self.asked[key] = self.method.sources(params)
+        return self.asked[key]
 
     def context(self, context: Context) -> Context:
         """The context with the search space that this step opened."""
@@ -190,6 +208,10 @@ class Evaluator:
         state, key = self.initial, self.origin
         for bound in self.steps:
             choice = bound.choice(configuration)
+            with blamed(bound, "sources", PluginError):
+                sources = bound.sources(choice.params)
+            # Keys of methods that name no files stay what they were before there were sources.
+            key = key if sources is None else fingerprint(key, sources)
             context = self._context(bound, fidelity, key, choice)
             with blamed(bound, "prepare", PluginError):
                 artefact = self._prepare(bound, state, choice, context, key)
@@ -222,12 +244,7 @@ class Evaluator:
     ) -> Artefact:
         if not bound.step.info.prepares:
             return Artefact()
-        name = bound.step.name
-        slow = {
-            p.name: getattr(choice.params, p.name)
-            for p in declared(bound.step.info.params)
-            if p.phase == "prepare"
-        }
+        name, slow = bound.step.name, bound.slow(choice.params)
         key, context = fingerprint(key, name, bound.version, slow), replace(context, repeat=0)
         if context.checkpoints is not None:
             folder = context.checkpoints.parent / f"{name}-prepare-{key}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -24,11 +25,17 @@ class Artefact:
 
     `memo` is never stored: a method keeps there what it rebuilds from the rest and would rather
     not rebuild for every candidate.
+
+    `parts` holds what neither form suits, by the name of a sub-folder. Storing calls each once
+    with a path in the artefact's folder, where nothing is yet; it leaves a folder there. The
+    artefact that is read back has no `parts`, and `folder`, where its sub-folders lie.
     """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,21 @@ class Method(ABC):
     def prepare(self, state: State, params: Params, context: Context) -> Artefact:
         """The slow half: called once for each value of the prepare-phase parameters.
 
-        Memoised on disk under a hash of the state before it, those parameters, the data, the seed
-        and the code version. The default prepares nothing.
+        Memoised on disk under a hash of the state before it, those parameters, the `sources`, the
+        data, the seed and the code version. The default prepares nothing.
         """
         return Artefact()
+
+    def sources(self, params: Params) -> Any:
+        """What identifies the files that parameters name, as plain data; None where none do.
+
+        Whatever is kept of this method is kept for these sources alone: what changes with a
+        file's content belongs here, such as its hash. Read prepare-phase parameters only: asked
+        once for each of their values.
+
+        Raises `UserError` for a file that is missing.
+        """
+        return None
 
     @abstractmethod
     def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:

@@ -15,7 +15,7 @@ from stillhouse.core.errors import PlanError
 from stillhouse.core.plan.objectives import check_limits, check_objectives
 from stillhouse.core.plan.order import ordered
 from stillhouse.core.plugin import Catalogue, MethodInfo, Params, declared
-from stillhouse.core.space import Choice, Dimension, Integer, Real, Space, Taps
+from stillhouse.core.space import Choice, Dimension, Integer, Real, Simplex, Space, Taps
 from stillhouse.core.space.text import load_space
 
 
@@ -150,6 +150,8 @@ def dimension(name: str, searched: SearchRange) -> Dimension:
         return Choice(name, tuple(searched.choices))
     if searched.taps:
         return Taps(name, searched.taps, searched.of)
+    if searched.simplex:
+        return Simplex(name, searched.simplex)
     if searched.low is None or searched.high is None:
         raise PlanError(f"{name}: a search range needs low and high, or choices")
     if isinstance(searched.low, int) and isinstance(searched.high, int):

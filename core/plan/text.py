@@ -15,7 +15,8 @@ def describe(plan: Plan) -> str:
         f"run       {run.name}",
         f"task      {run.task.name}",
         f"teacher   {run.teacher.model.name} ({_pairs(run.teacher.model.fixed)}); "
-        f"{run.teacher.training.epochs} epochs",
+        f"{run.teacher.training.epochs} epochs{_view(run.teacher.training.channels)}",
+        *_student_lines(plan),
         "recipe",
         *(f"  {i}. {_step_line(step)}" for i, step in enumerate(plan.steps, 1)),
         *(f"     {line}" for step in plan.steps for line in _prepare_lines(plan, step)),
@@ -61,6 +62,19 @@ def _ladder_lines(plan: Plan) -> list[str]:
     return lines
 
 
+def _student_lines(plan: Plan) -> list[str]:
+    """The student where it sees other channels than its teacher."""
+    run = plan.run
+    if run.student_channels == run.teacher.training.channels:
+        return []
+    view = _view(run.student_channels) or ", sees all channels"
+    return [f"student   {run.student.name} ({_pairs(run.student.fixed)}){view}"]
+
+
+def _view(channels: tuple[int, ...]) -> str:
+    return f", sees channels {', '.join(map(str, channels))}" if channels else ""
+
+
 def _limits(search: SearchSection) -> list[str]:
     """One item a name: `latency_ms >= 0.1 and <= 0.2`, `accuracy >= 97% of the teacher's`."""
     bounds: dict[str, list[str]] = {}
@@ -76,7 +90,13 @@ def _limits(search: SearchSection) -> list[str]:
 
 def _pairs(values: object) -> str:
     items = dict(values).items() if values else ()  # type: ignore[call-overload]
-    return ", ".join(f"{k} {v}" for k, v in items)
+    return ", ".join(f"{k} {_said(v)}" for k, v in items)
+
+
+def _said(value: object) -> str:
+    """A value in a few words: of networks their names, or else their models'."""
+    networks = isinstance(value, (list, tuple)) and [v for v in value if isinstance(v, dict)]
+    return " + ".join(v.get("name") or v["model"] for v in networks) if networks else str(value)
 
 
 def _step_line(step: Step) -> str:

@@ -9,6 +9,7 @@ from stillhouse.core.plugin.kinds import RecordKind as RecordKind
 from stillhouse.core.plugin.listing import PluginStatus as PluginStatus
 from stillhouse.core.plugin.markers import hookimpl as hookimpl
 from stillhouse.core.plugin.metrics import CLASSIFICATION as CLASSIFICATION
+from stillhouse.core.plugin.metrics import MULTI_LABEL as MULTI_LABEL
 from stillhouse.core.plugin.metrics import Metric as Metric
 from stillhouse.core.plugin.params import Param as Param
 from stillhouse.core.plugin.params import Params as Params

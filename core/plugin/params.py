@@ -10,12 +10,14 @@ A parameter is either fixed in a run file (`temperature: 2`) or searched
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import NoneType, UnionType
 from typing import (
     Any,
+    Final,
     Literal,
     NoReturn,
     Union,
@@ -25,7 +27,10 @@ from typing import (
     get_type_hints,
 )
 
-Kind = Literal["bool", "int", "float", "str", "path", "space", "list", "loss", "similarity", "taps"]
+Kind = Literal[
+    "bool", "int", "float", "str", "path", "space", "list", "loss", "similarity", "taps",
+    "channels", "models", "paths", "simplex",
+]  # fmt: skip
 _MARK = "stillhouse.param"
 
 
@@ -38,7 +43,11 @@ class Param:
     `low` and `high` are inclusive. `kind` `"space"` names a search space whose dimensions join
     the plan under the method's name; `"path"` is resolved against the run file's folder;
     `"loss"` and `"similarity"` name such a plugin (several similarities: `a+b`); `"taps"` is a
-    rising list of whole numbers, searched as `{taps: COUNT, of: TOTAL}`.
+    rising list of whole numbers, searched as `{taps: COUNT, of: TOTAL}`; `"channels"` is a list
+    of whole numbers, each once, in any order; `"models"` is a list of networks, each a plain dict
+    of a model family's name (`model`), its parameters and those of `NetworkTraining`, every
+    default filled in; `"paths"` are several of `"path"`; `"simplex"` is a list of numbers of at
+    least 0, kept divided by their sum, searched as `{simplex: COUNT}`.
     `searchable=False` refuses a search range in a run file.
     """
 
@@ -68,7 +77,9 @@ class Param:
         """Say what is wrong with a fixed value (`None` when it fits)."""
         if value is None and self.default is None and not self.required:
             return None
-        expected = _EXPECTED[self.kind]
+        expected = EXPECTED[self.kind]
+        if self.kind == "simplex" and value in ((), []) and self.default in ((), []):
+            return None
         if not _fits(self.kind, value):
             return f"expected {expected}, got {value!r}"
         if self.choices and value not in self.choices:
@@ -81,7 +92,7 @@ class Param:
         return None
 
 
-_EXPECTED: dict[Kind, str] = {
+EXPECTED: Final[Mapping[Kind, str]] = {
     "bool": "true or false",
     "int": "a whole number",
     "float": "a number",
@@ -92,6 +103,10 @@ _EXPECTED: dict[Kind, str] = {
     "loss": "the name of a loss",
     "similarity": "the name of a similarity, or several with + between them",
     "taps": "a rising list of whole numbers",
+    "channels": "a list of whole numbers from 0, each once",
+    "models": "a list of networks, each {model: NAME, ...}",
+    "paths": "a list of paths",
+    "simplex": "a list of numbers of at least 0, one of them above 0",
 }
 
 
@@ -104,12 +119,33 @@ def _fits(kind: Kind, value: object) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind == "taps":
         return isinstance(value, (list, tuple)) and _rising(value)
-    return isinstance(value, (list, tuple)) if kind == "list" else isinstance(value, str)
+    if kind == "channels":
+        return isinstance(value, (list, tuple)) and _distinct(value)
+    if kind in _OF:
+        return isinstance(value, (list, tuple)) and all(isinstance(v, _OF[kind]) for v in value)
+    if kind == "simplex":
+        return isinstance(value, (list, tuple)) and _weights(value)
+    return isinstance(value, str)
+
+
+_OF: Final[Mapping[Kind, type]] = {"list": object, "models": Mapping, "paths": str}
+"""What the items of a list are."""
 
 
 def _rising(values: Sequence[object]) -> bool:
     whole = [v for v in values if isinstance(v, int) and not isinstance(v, bool) and v >= 0]
     return len(whole) == len(values) and all(a < b for a, b in pairwise(whole))
+
+
+def _distinct(values: Sequence[object]) -> bool:
+    whole = {v for v in values if isinstance(v, int) and not isinstance(v, bool) and v >= 0}
+    return len(whole) == len(values)
+
+
+def _weights(values: Sequence[object]) -> bool:
+    real = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    sound = [v for v in real if math.isfinite(v) and v >= 0]
+    return len(sound) == len(values) and any(v > 0 for v in sound)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -160,6 +196,8 @@ def _declare(field: dataclasses.Field[Any], hint: object) -> Param:
     mark: Mapping[str, Any] = field.metadata[_MARK]
     required = field.default is dataclasses.MISSING
     rest = {k: v for k, v in mark.items() if k != "kind"}
+    if mark["kind"] == "models" and not required and field.default:
+        raise TypeError(f"parameter '{field.name}': networks have no default but none of them")
     return Param(
         name=field.name,
         kind=mark["kind"] or _kind(hint),

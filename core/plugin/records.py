@@ -64,8 +64,9 @@ class ModelInfo(Record):
 class TaskInfo(Record):
     """A task: `build(params)` returns a `core.evaluate.Task`.
 
-    `metrics` are what it measures, so that a run file's objectives are checked without its code;
-    left empty, they are checked when the task is built.
+    `metrics` are what it measures, so that a run file's objectives are checked without its code; or
+    all that it may measure, where that depends on its data. What is built is checked in any case,
+    and alone where they are left empty.
     """
 
     licence: str = ""

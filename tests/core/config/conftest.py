@@ -47,6 +47,20 @@ class Supernet(Params):
     workers: int = param(0, low=0, searchable=False, help="loading processes")
 
 
+class Ensemble(Params):
+    assistants: tuple[object, ...] = param((), kind="models", help="networks in between")
+    runs: tuple[str, ...] = param(("found",), kind="paths", help="finished runs")
+    weights: tuple[float, ...] = param((), kind="simplex", phase="apply", help="of the mixture")
+    even: tuple[float, ...] = param((1, 3), kind="simplex", help="normalised too")
+    others: tuple[str, ...] | None = param(None, kind="paths", help="none, not an empty list")
+    shares: tuple[float, ...] | None = param(None, kind="simplex", help="none either")
+
+
+class FrontEnd(Params):
+    folder: str | None = param(None, kind="path", help="weights to start from")
+    channels: int = param(512, low=1, help="of its front end")
+
+
 class KeywordTransformer(Params):
     width: int = param(96, low=8, high=1024, help="width")
     depth: int = param(6, low=1, high=24, help="blocks")
@@ -69,8 +83,13 @@ class Evolution(Params):
 class FakeCatalogue:
     declarations: ClassVar = {
         "task": {"npz": Npz, "spoken-digits": Params},
-        "model": {"keyword-transformer": KeywordTransformer},
-        "method": {"hidden-states": Params, "soft-labels": SoftLabels, "supernet": Supernet},
+        "model": {"front-end": FrontEnd, "keyword-transformer": KeywordTransformer},
+        "method": {
+            "ensemble": Ensemble,
+            "hidden-states": Params,
+            "soft-labels": SoftLabels,
+            "supernet": Supernet,
+        },
         "space": {"keyword-transformer": Params, "lighthubert-base": Params},
         "target": {"onnxruntime-cpu": Runtime},
         "sampler": {"auto": Params, "evolution": Evolution, "random": Params},

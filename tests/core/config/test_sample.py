@@ -58,3 +58,14 @@ def test_a_missing_plugin_is_named(catalogue, monkeypatch):
     monkeypatch.setitem(catalogue.declarations, "target", {})
     with pytest.raises(UserError, match="needs the target 'onnxruntime-cpu'"):
         sample(catalogue, "npz", "run.yaml")
+
+
+def test_the_sample_of_required_lists_parses(catalogue, monkeypatch):
+    class Listing(Params):
+        files: tuple[str, ...] = param(kind="paths", help="files")
+        shares: tuple[float, ...] = param(kind="simplex", help="shares")
+        networks: tuple[object, ...] = param(kind="models", help="networks")
+
+    monkeypatch.setitem(catalogue.declarations["task"], "listing", Listing)
+    run = parse(sample(catalogue, "listing", "/runs/run.yaml"), "/runs/run.yaml", catalogue)
+    assert run.task.fixed == {"files": ("/runs/my-files",), "shares": (1.0,), "networks": ()}

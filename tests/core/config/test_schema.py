@@ -113,6 +113,16 @@ ACCEPTED = [
     ('latency_ms: "<= 0.2"', 'energy@49: "0.1 <= energy@49 <= 20"'),
     ("maximize: accuracy", "minimize: [macs@49, energy_mj]"),
 ]
+NETWORKS = "[{model: keyword-transformer, %s}]"
+ENSEMBLE = "  - ensemble: {assistants: " + NETWORKS + ", runs: [a], weights: %s}\n"
+ACCEPTED += [
+    ("search:", ENSEMBLE % (network, weights) + "search:")
+    for network, weights in (
+        ("width: 12, checkpoint: a, draw: 2, name: x", "[1, 2.5]"),
+        ("channels: [1, 0]", "{simplex: 3}"),
+        ("epochs: 1, checkpoint: null", "[]"),
+    )
+]
 REFUSED = [
     ("task:", "taks:"),
     ("task: spoken-digits", "task: spoken"),
@@ -146,6 +156,24 @@ REFUSED = [
     ("onnxruntime-cpu", "onnx"),
     ("threads: 2", "threads: 2\nbaselines: maybe"),
     ("name: digits", "name: a/b"),
+    *(
+        ("search:", ENSEMBLE % (network, weights) + "search:")
+        for network, weights in (
+            ("widht: 12", "[1]"),
+            ("draw: -1", "[1]"),
+            ("width: {choices: [8, 16]}", "[1]"),
+            ("channels: [1, 1]", "[1]"),
+            ("width: 12", "[1, -1]"),
+            ("width: 12", "{simplex: 1}"),
+            ("width: 12", "{simplex: 33}"),
+            ("width: 12", "{choices: [1]}"),
+        )
+    ),
+    ("search:", "  - ensemble: {assistants: {model: keyword-transformer}}\nsearch:"),
+    ("search:", "  - ensemble: {assistants: [keyword-transformer]}\nsearch:"),
+    ("search:", "  - ensemble: {runs: a}\nsearch:"),
+    ("search:", '  - ensemble: {runs: [" "]}\nsearch:'),
+    ("search:", "  - ensemble: {runs: {choices: [[a]]}}\nsearch:"),
 ]
 
 
