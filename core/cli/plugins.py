@@ -127,7 +127,16 @@ def _parameter(param: Param) -> dict[str, Any]:
         "log": param.log,
         "phase": param.phase,
         "help": param.help,
+        **({"networks": _networks()} if param.kind == "models" else {}),
     }
+
+
+def _networks() -> list[dict[str, Any]]:
+    """What the engine reads in each section of a list of networks, beside the model's own."""
+    from stillhouse.core.config.teacher import NetworkTraining
+    from stillhouse.core.plugin import declared
+
+    return [_parameter(param) for param in declared(NetworkTraining)]
 
 
 def _page(description: Mapping[str, Any]) -> Iterator[str]:
@@ -137,8 +146,16 @@ def _page(description: Mapping[str, Any]) -> Iterator[str]:
         text = ", ".join(value) if isinstance(value, list) else str(value)
         yield from wrapped(f"{label:<14}{text or '-'}", width=_width(), indent=2, hang=16)
     yield ""
-    rows = [_parameter_row(p, description["kind"]) for p in description["parameters"]]
+    rows = list(_rows(description["parameters"], description["kind"]))
     yield from columns(_PARAMETERS, rows, width=_width()) if rows else ["No parameters."]
+
+
+def _rows(params: Iterable[Mapping[str, Any]], kind: str) -> Iterator[Row]:
+    """A row a parameter; of networks also what each of them may say."""
+    for param in params:
+        yield _parameter_row(param, kind)
+        for inner in param.get("networks", ()):
+            yield _parameter_row({**inner, "name": f"{param['name']}.N.{inner['name']}"}, "model")
 
 
 def _parameter_row(param: Mapping[str, Any], kind: str) -> Row:

@@ -135,7 +135,7 @@ def _ends(model: Separable, names: Sequence[str], costs: Costs, limits: Sequence
         rows.append(best.codes)
         if limit.excess(column(costs.table(best.codes[None]), limit.cost))[0] > 0:
             missed += [] if _met_apart(costs, limit) else [limit]
-    codes = np.array(rows).reshape(-1, model.genome.space.width)
+    codes = np.array(rows).reshape(len(rows), model.genome.space.width)
     return Proof(codes, missed, bool(missed))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Final, final
 
@@ -75,7 +74,7 @@ class Loop:
         reseed(self.context, self.label, "dropout", 0)
         whole = next(self._batches(0))
         rows = slice(0, self.settings.batch_size)
-        batch = self._view(Batch(whole.inputs[rows], whole.targets[rows], whole.indices[rows]))
+        batch = self._view(whole.rows(rows))
         if self.objective.mask is not None:
             self.objective.mask.begin(len(batch.targets), self.context.seed(self.label, "masks", 0))
             self.objective.mask.rows = slice(0, len(batch.targets))
@@ -151,8 +150,8 @@ class Loop:
 
     def _view(self, batch: Batch) -> Batch:
         seed = self.context.seed(self.label, "augment", self.updates)
-        view = self.context.task.augment(batch.inputs, torch.Generator().manual_seed(seed))
-        return replace(batch, inputs=view).to(self.context.device)
+        generator = torch.Generator().manual_seed(seed)
+        return self.context.task.training_view(batch, generator).to(self.context.device)
 
     def _draw(self) -> Sequence[Configuration | None]:
         if self.paths is None:
@@ -167,10 +166,10 @@ class Loop:
         share: float,
         configurations: Sequence[Configuration | None],
     ) -> Tensor:
-        batch = Batch(whole.inputs[rows], whole.targets[rows], whole.indices[rows])
+        batch = whole.rows(rows)
         if self.objective.mask is not None:
             self.objective.mask.rows = rows
-        teachers = self.objective.targets(batch.inputs)
+        teachers = self.objective.targets(batch)
         share /= len(configurations)
         losses, largest = [], None
         for configuration in configurations:

@@ -9,7 +9,7 @@ from typing import Any, Final, cast, final
 import torch
 from torch import Tensor, nn
 
-from stillhouse.core.distill.losses import soft_labels
+from stillhouse.core.distill.losses import distilled, soft_labels
 from stillhouse.core.distill.masking import MASKED, Masking, SpanMask, hidden_in, masking_point
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.taps import Taps, tapped
@@ -92,7 +92,7 @@ class Objective:
         if self.begun or not any(term.begin or term.normalised for term in self._terms):
             return
         kept = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
-        seen, teachers = self.see(batch.inputs, taps, configuration), self.targets(batch.inputs)
+        seen, teachers = self.see(batch.inputs, taps, configuration), self.targets(batch)
         for name, buffer in self._module.named_buffers():
             buffer.copy_(kept[name])
         for i, term in enumerate(self._terms):
@@ -101,11 +101,12 @@ class Objective:
             if term.normalised and term.weight:
                 self._scales().take(i, term.value(seen, teachers, batch, self._adapter(i)))
 
-    def targets(self, inputs: Tensor) -> dict[str, Observation]:
-        """What every teacher that a term needs shows on the inputs, with the taps asked for."""
+    def targets(self, batch: Batch) -> dict[str, Observation]:
+        """What every teacher that a term needs shows on what teachers are given of a batch, with
+        the taps asked for."""
         with self._autocast():
             return {
-                name: teacher.observe(inputs, taps)
+                name: teacher.observe(batch.seen, taps)
                 for name, (teacher, taps) in self._teachers.items()
             }
 
@@ -140,9 +141,14 @@ class Objective:
         if not replaced:
             parts = self._addends(seen, teachers, batch, absent)
         if self._inplace != "none":
-            parts.append(absent if largest is None else soft_labels(seen.logits, largest))
+            parts.append(absent if largest is None else self._in_place(seen.logits, largest))
         total = sum((w * p for w, p in zip(self._weights, parts, strict=True)), absent)
         return torch.stack([total, *parts])
+
+    def _in_place(self, logits: Tensor, largest: Tensor) -> Tensor:
+        if self._context.task.several:
+            return distilled(logits, largest.sigmoid(), 1.0, several=True)
+        return soft_labels(logits, largest)
 
     def _addends(
         self,

@@ -21,7 +21,7 @@ Show = Callable[[Tensor], Sequence[Tensor]]
 
 @final
 class Answers:
-    """Answers to a split's inputs, by input.
+    """Answers to a split's inputs as teachers see them, by input.
 
     They are computed over the whole split in its order the first time that one is asked for, so
     that they do not depend on how training mixes its batches, or where a resumed one goes on.
@@ -45,7 +45,7 @@ class Answers:
 
     def _found(self, inputs: Tensor) -> Tensor | None:
         if not self._places:
-            self._places = {row: place for place, row in enumerate(_rows(self._split.inputs))}
+            self._places = {row: place for place, row in enumerate(_rows(self._split.seen))}
         places = [self._places.get(row) for row in _rows(inputs)]
         return None if None in places else torch.tensor(places)
 
@@ -61,7 +61,7 @@ class Answers:
         parts: list[list[Tensor]] = []
         for batch in self._split.batches(_AT_ONCE):
             size = len(batch.targets)
-            shown = [one.cpu() for one in show(batch.inputs.to(device))]
+            shown = [one.cpu() for one in show(batch.seen.to(device))]
             parts.append([one.reshape(size, -1, *one.shape[1:]) for one in shown])
             if sum(one.nbytes for one in shown) * len(self._split) > self._most_bytes * size:
                 return None

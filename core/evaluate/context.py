@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from stillhouse.core.distill.parallel import Group
 
 if TYPE_CHECKING:
     from stillhouse.core.evaluate.family import ModelFamily
-    from stillhouse.core.evaluate.state import Structure
+    from stillhouse.core.evaluate.state import Structure, Student
     from stillhouse.core.evaluate.task import Task
     from stillhouse.core.plugin import Catalogue
     from stillhouse.core.space import Space
@@ -50,7 +50,8 @@ class Context:
     space that each method opened, by method name. `group` are the processes that train together.
     `repeat` numbers trainings of one candidate: `apply` draws differently in each, `prepare` the
     same. `catalogue` finds losses and similarities. `shared` is a folder for what several runs
-    need, or None.
+    need, or None. `latency` times a network, which sees the channels given, in the run's target, in
+    ms; None where there is none, such as in processes that only help to train.
     """
 
     task: Task
@@ -67,6 +68,7 @@ class Context:
     repeat: int = 0
     catalogue: Catalogue | None = None
     shared: Path | None = None
+    latency: Callable[[Student, tuple[int, ...]], float] | None = None
 
     def seed(self, *labels: object) -> int:
         """A 63-bit seed that depends on the run's seed, the repeat and the labels alone."""

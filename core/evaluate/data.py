@@ -14,23 +14,49 @@ SplitName = Literal["train", "tuning", "validation", "test"]
 
 @dataclass(frozen=True)
 class Batch:
-    """`inputs` (batch, ...) and `targets` (batch, ...); `indices` (batch,) into the split."""
+    """`inputs` (batch, ...) and `targets` (batch, ...); `indices` (batch,) into the split.
+
+    `inputs` are what the student sees. `whole` (batch, ...) is what its teachers choose from, None
+    where that is the same.
+    """
 
     inputs: Tensor
     targets: Tensor
     indices: Tensor
+    whole: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """What teachers are given."""
+        return self.inputs if self.whole is None else self.whole
+
+    def rows(self, rows: slice) -> Batch:
+        """Some of the samples."""
+        whole = None if self.whole is None else self.whole[rows]
+        return Batch(self.inputs[rows], self.targets[rows], self.indices[rows], whole)
 
     def to(self, device: str) -> Batch:
-        return Batch(self.inputs.to(device), self.targets.to(device), self.indices.to(device))
+        whole = None if self.whole is None else self.whole.to(device)
+        targets, indices = self.targets.to(device), self.indices.to(device)
+        return Batch(self.inputs.to(device), targets, indices, whole)
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split held in memory: `inputs` (samples, ...), `targets` (samples, ...)."""
+    """One split held in memory: `inputs` (samples, ...), `targets` (samples, ...).
+
+    `inputs` and `whole` are as in `Batch`.
+    """
 
     name: SplitName
     inputs: Tensor
     targets: Tensor
+    whole: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """What teachers are given."""
+        return self.inputs if self.whole is None else self.whole
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -41,7 +67,8 @@ class Split:
         if seed is not None:
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         for part in torch.split(order, size):
-            yield Batch(self.inputs[part], self.targets[part], part)
+            whole = None if self.whole is None else self.whole[part]
+            yield Batch(self.inputs[part], self.targets[part], part, whole)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import final
+from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from stillhouse.core.evaluate.data import TaskData
-from stillhouse.core.plugin.metrics import CLASSIFICATION, Metric
+from stillhouse.core.evaluate.data import Batch, TaskData
+from stillhouse.core.evaluate.views import Channels, chosen, settled, viewed_data
+from stillhouse.core.plugin.metrics import Metric
 
 
 class Task(ABC):
@@ -29,6 +30,13 @@ class Task(ABC):
     """How an input is made of what a user has, in a sentence for the model card."""
     augments: bool = True
     """False where `augment` never changes anything: a frozen teacher then runs once a sample."""
+    several: bool = False
+    """True where a sample has any number of labels: targets are then float32 of 0 and 1, (samples,
+    labels), and outputs are logits of the same shape, one sigmoid each."""
+
+    channels: Channels = ()
+    """Which channels of the whole inputs (their last axis) the student sees; () for all."""
+    _whole: Task | None = None
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -40,83 +48,32 @@ class Task(ABC):
 
     @abstractmethod
     def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """A training view of a batch, of the same shape; identity where a task has none."""
+        """A training view of a batch of whole inputs, of the same shape; identity where a task has
+        none."""
+
+    def training_view(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """A batch in training: augmented once, what the student sees being channels of that."""
+        whole = self.augment(batch.seen, generator)
+        if not self.channels:
+            return replace(batch, inputs=whole)
+        return replace(batch, inputs=chosen(whole, self.channels), whole=whole)
+
+    def viewed(self, channels: Channels) -> Task:
+        """This task as a student of these channels of the whole inputs sees it; () for all.
+
+        A task that is a view already is viewed anew, not the view. Raises `UserError` for channels
+        that are not there, or twice, and inputs without channels.
+        """
+        whole = self if self._whole is None else self._whole
+        channels = settled(channels, whole.input_shape)
+        if not channels:
+            return whole
+        task = copy.copy(whole)
+        task.channels, task.data = channels, viewed_data(whole.data, channels)
+        task.input_shape, task._whole = (*whole.input_shape[:-1], len(channels)), whole
+        return task
 
     def example(self, batch: int) -> Tensor:
         """Inputs (batch, *input_shape) from the validation split, for export and timing."""
         inputs = self.data.validation.inputs
         return inputs[torch.arange(batch) % len(inputs)].clone()
-
-
-@final
-class Classification(Task):
-    """One label a sample: cross-entropy, accuracy and log-loss.
-
-    Inputs are (frames, features), (samples,) of a waveform, or (tokens,), whole numbers. Training
-    views move by up to `shift` frames or samples (frames repeat their edge, waveforms get silence),
-    get noise of standard deviation `noise`, and lose up to `mask` of them in a row to zeros, the
-    mean of standardised features (time masking of SpecAugment, Park et al. 2019, section 2).
-    Whole numbers have no views but themselves.
-    """
-
-    metrics = CLASSIFICATION
-
-    def __init__(
-        self,
-        name: str,
-        data: TaskData,
-        labels: tuple[str, ...],
-        *,
-        shift: int = 0,
-        noise: float = 0.0,
-        mask: int = 0,
-        preparation: str = "",
-    ) -> None:
-        self.name, self.data, self.labels = name, data, labels
-        self.preparation = preparation
-        self.input_shape = tuple(data.train.inputs.shape[1:])
-        self.outputs = len(labels)
-        self._shift, self._noise, self._mask = shift, noise, mask
-        self.augments = data.train.inputs.is_floating_point() and any((shift, noise, mask))
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(outputs, targets)
-
-    def score(self, outputs: Tensor, targets: Tensor) -> Mapping[str, float]:
-        right = (outputs.argmax(1) == targets).double().mean()
-        return {
-            "accuracy": float(right),
-            "log_loss": float(functional.cross_entropy(outputs.double(), targets)),
-        }
-
-    def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        if not inputs.is_floating_point():
-            return inputs
-        if self._shift:
-            inputs = self._shifted(inputs, generator)
-        if self._noise:
-            inputs = inputs + self._noise * torch.randn(inputs.shape, generator=generator)
-        return self._masked(inputs, generator) if self._mask else inputs
-
-    def _shifted(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        samples, frames = inputs.shape[:2]
-        moves = torch.randint(-self._shift, self._shift + 1, (samples, 1), generator=generator)
-        wanted = torch.arange(frames) - moves
-        source = wanted.clamp(0, frames - 1)
-        moved = inputs.gather(1, _along(source, inputs))
-        return moved.masked_fill(source != wanted, 0.0) if inputs.ndim == 2 else moved
-
-    def _masked(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        samples, frames = inputs.shape[:2]
-        widest = min(self._mask, frames)
-        widths = torch.randint(0, widest + 1, (samples, 1), generator=generator)
-        places = torch.rand((samples, 1), generator=generator)
-        starts = (places * (frames - widths + 1)).long()
-        frame = torch.arange(frames)
-        hidden = (frame >= starts) & (frame < starts + widths)
-        return inputs.masked_fill(_along(hidden, inputs), 0.0)
-
-
-def _along(frames: Tensor, inputs: Tensor) -> Tensor:
-    """(samples, frames) as wide as inputs (samples, frames, ...)."""
-    return frames.view(*frames.shape, *(1 for _ in inputs.shape[2:])).expand_as(inputs)

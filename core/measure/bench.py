@@ -47,6 +47,7 @@ def measured(
     *,
     family: str,
     seed: int = 0,
+    others: Mapping[str, Tensor] | None = None,
 ) -> list[Measured]:
     """Latency and artefact size of each structure, in order; measures only what is not yet known.
 
@@ -57,6 +58,8 @@ def measured(
     The first three structures measured become the family's anchors. They are timed again among
     all that come later, whose times are divided by how much slower the anchors were than at first
     (median): all of a family's latencies are in terms of the conditions of the first measurement.
+    Structures that take other inputs than `example`, which `others` holds by structure key, are
+    never anchors.
 
     Raises `ExportError` when a structure cannot be exported.
     """
@@ -67,7 +70,7 @@ def measured(
         if device_file.get(key) is None
     }
     if missing:
-        bench = _Bench(build, target, example, device_file, repeats, family, seed)
+        bench = _Bench(build, target, example, device_file, repeats, family, seed, others)
         progress.start("measure", len(missing))
         try:
             bench.measure(missing, progress)
@@ -118,10 +121,11 @@ class _Bench:
         repeats: int,
         family: str,
         seed: int,
+        others: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._build, self._target, self._example = build, target, example
         self._device_file, self._repeats = device_file, repeats
-        self._family, self._seed = family, seed
+        self._family, self._seed, self._others = family, seed, others or {}
 
     def measure(self, missing: Mapping[str, Structure], progress: Progress) -> None:
         with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
@@ -148,8 +152,9 @@ class _Bench:
         self.time(group, folder)
         if not self._device_file.anchors(self._family):
             # What was disturbed would tie all that follows to a slow moment.
-            quiet = [k for k in group if _known(self._device_file, k).latency.conditions == QUIET]
-            chosen = (quiet if len(quiet) >= _ANCHORS else list(group))[:_ANCHORS]
+            alike = [k for k in group if k not in self._others]
+            quiet = [k for k in alike if _known(self._device_file, k).latency.conditions == QUIET]
+            chosen = (quiet if len(quiet) >= _ANCHORS else alike)[:_ANCHORS]
             self._device_file.set_anchors(self._family, [missing[key] for key in chosen])
         for artefact in group.values():
             artefact.path.unlink(missing_ok=True)
@@ -158,9 +163,8 @@ class _Bench:
         """Time artefacts beside the anchors, if there are any, and keep the results."""
         anchors = self._anchors(folder)
         paths = [*(artefact.path for artefact in group.values()), *anchors]
-        latencies = self._target.measure(
-            paths, self._example, repeats=self._repeats, warmup=_WARMUP
-        )
+        example = None if self._others.keys() & group.keys() else self._example
+        latencies = self._target.measure(paths, example, repeats=self._repeats, warmup=_WARMUP)
         now = latencies[len(group) :]
         ratio = slowdown(now, list(anchors.values())) if anchors else None
         for (key, artefact), latency in zip(group.items(), latencies, strict=False):
@@ -198,9 +202,8 @@ class _Bench:
 
     def _export(self, name: str, structure: Structure, folder: Path) -> Exported:
         path = folder / f"{name}{self._target.suffix}"
-        return export_untrained(
-            structure, self._build, self._target, self._example, path, self._seed
-        )
+        example = self._others.get(structure_key(self._family, structure), self._example)
+        return export_untrained(structure, self._build, self._target, example, path, self._seed)
 
 
 def export_untrained(

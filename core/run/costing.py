@@ -290,7 +290,8 @@ def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator)
 
 def _timed(opened: Opened, measured: Mapping[str, Any]) -> tuple[Codes, NDArray[np.float64]]:
     """Candidates (n, width) and their latencies (n,); n may be 0."""
-    codes = np.array(measured["codes"], np.float64).reshape(-1, opened.plan.space.width)
+    codes = np.array(measured["codes"], np.float64)
+    codes = codes.reshape(len(measured["codes"]), opened.plan.space.width)
     return codes, np.array(measured["latency_ms"], np.float64)
 
 

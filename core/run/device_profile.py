@@ -23,8 +23,9 @@ from stillhouse.core.measure.profile import profile, shapes_of_interest, writes_
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
+from stillhouse.core.run.examples import example_of
 from stillhouse.core.run.opened import Opened, built, open_run
-from stillhouse.core.run.predictor import batch_size, measure
+from stillhouse.core.run.predictor import measure
 from stillhouse.core.run.profiled import (
     RunProfile,
     plain,
@@ -99,14 +100,13 @@ def bundle_target(
 def bundle_run(opened: Opened, folder: Path, count: int | None = None) -> Bundle:
     """Write a bundle of a run's networks, `count` or as many as it says, and its operators."""
     wanted = run_profile(opened, count)
-    example = opened.task.example(batch_size(opened))
 
     def export(structure: Mapping[str, Any], path: Path) -> Exported:
         return export_untrained(
             plain(structure),
             lambda described, generator: skeleton(described, generator, opened.catalogue),
             opened.target,
-            example,
+            example_of(opened, structure),
             path,
             opened.context.root_seed,
         )

@@ -22,8 +22,9 @@ from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import DeviceFile, Exported, Latency, Measured, structure_key
 from stillhouse.core.measure.bench import export_untrained
 from stillhouse.core.run.device_models import choice_from
+from stillhouse.core.run.examples import example_of
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.predictor import Profile, batch_size, facts_of, wanted_predictor
+from stillhouse.core.run.predictor import Profile, facts_of, wanted_predictor
 from stillhouse.core.run.profiled import chosen_of, measured_candidates, sheet_of
 from stillhouse.core.run.summary import PREDICTED
 from stillhouse.core.search.sampler import Codes
@@ -91,10 +92,10 @@ def exported_sizes(opened: Opened, shapes: Sequence[Mapping[str, Any]]) -> list[
     def build(described: Structure, generator: torch.Generator) -> nn.Module:
         return skeleton(described, generator, opened.catalogue)
 
-    example = opened.task.example(batch_size(opened))
     with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
         place = Path(folder) / f"network{opened.target.suffix}"
         artefacts: list[Exported] = [
-            export_untrained(shape, build, opened.target, example, place) for shape in shapes
+            export_untrained(shape, build, opened.target, example_of(opened, shape), place)
+            for shape in shapes
         ]
     return [artefact.size_bytes for artefact in artefacts]

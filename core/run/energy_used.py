@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from stillhouse.core.measure.energy import POWERCAP, EnergyCounter, joules_of
+from stillhouse.core.run.examples import batch_size
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.predictor import batch_size
 
 _SECONDS: Final = 2.0
 

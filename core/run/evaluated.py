@@ -44,7 +44,7 @@ class Known:
         self.entries = [_measured(entry, stored.measured) for entry in latest(stored.entries)]
         """One a candidate, on the highest rung it reached; costs as measured where they were."""
         rows = [space.encode(entry.configuration) for entry in self.entries]
-        self.codes: Codes = np.array(rows).reshape(-1, space.width)
+        self.codes: Codes = np.array(rows).reshape(len(rows), space.width)
         self.table = _table(self.entries)
         self.names = [*(o.name for o in goals.objectives), *(li.cost for li in goals.outcomes)]
         """Objectives, then values with a limit."""

@@ -106,10 +106,15 @@ def in_full(
 
 
 def recipe_facts(opened: Opened) -> Any:
-    """The recipe as plain data, for keys."""
-    return json.loads(
-        json.dumps([[b.step.name, b.version, dict(b.step.fixed)] for b in opened.steps])
-    )
+    """The recipe as plain data, with the sources of methods that name files, for keys."""
+    space = opened.plan.space
+    some = space.decode(space.corners()[0])
+    sources = {bound: bound.sources(bound.choice(some).params) for bound in opened.steps}
+    facts = [
+        [b.step.name, b.version, dict(b.step.fixed), *([] if s is None else [s])]
+        for b, s in sources.items()
+    ]
+    return json.loads(json.dumps(facts))
 
 
 def counts(costs: Mapping[str, float]) -> dict[str, int]:

@@ -27,7 +27,7 @@ class PooledTask(Task):
     def __init__(self, task: Task, data: TaskData) -> None:
         self.name, self.metrics, self.labels = task.name, task.metrics, task.labels
         self.input_shape, self.outputs = tuple(data.train.inputs.shape[1:]), task.outputs
-        self.data, self._task = data, task
+        self.data, self._task, self.several = data, task, task.several
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return self._task.loss(outputs, targets)
@@ -95,4 +95,4 @@ def _seen(
     for batch in split.batches(_AT_ONCE):
         module(batch.inputs.to(device))
         advance(len(batch.targets))
-    return replace(split, inputs=torch.cat(found).clone())
+    return replace(split, inputs=torch.cat(found).clone(), whole=None)

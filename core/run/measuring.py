@@ -29,9 +29,10 @@ from stillhouse.core.measure.bench import export_untrained
 from stillhouse.core.measure.inputs import at_length
 from stillhouse.core.measure.profile import known_reference
 from stillhouse.core.run.elsewhere import kept_model, predicted
+from stillhouse.core.run.examples import batch_size, example_of
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.predictor import LATENCY, batch_size
+from stillhouse.core.run.predictor import LATENCY
 from stillhouse.core.run.profiled import context_at
 
 _ALIKE: Final = frozenset({P95[LATENCY], "device_ms"})
@@ -123,7 +124,7 @@ def export(opened: Opened, student: Student, folder: Path) -> Exported:
     """A student's artefact with its own weights, its outputs compared with torch's."""
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"{weights_key(student)}{opened.target.suffix}"
-    example = opened.task.example(batch_size(opened))
+    example = example_of(opened, description(student))
     return opened.target.export(student.module.cpu(), example, place)
 
 

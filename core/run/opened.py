@@ -9,11 +9,13 @@ from typing import Any, cast
 import torch
 
 from stillhouse.core.config.records import PluginUse
+from stillhouse.core.config.teacher import CHANNELS
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Context, Method, ModelFamily, Progress, Task
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
 from stillhouse.core.evaluate.evaluator import BoundStep
 from stillhouse.core.evaluate.state import Structure
+from stillhouse.core.evaluate.views import Channels
 from stillhouse.core.home import home
 from stillhouse.core.measure import Target
 from stillhouse.core.plan import Plan
@@ -26,6 +28,7 @@ class Opened:
     """What every stage of a run works with.
 
     `family` and `full` are the student's: its model family, and the full network's structure.
+    `task` is as the student sees it, `teacher_task` the same as the teacher does.
     """
 
     plan: Plan
@@ -36,6 +39,7 @@ class Opened:
     full: Structure
     teacher_family: ModelFamily
     teacher_full: Structure
+    teacher_task: Task
     target: Target
     steps: tuple[BoundStep, ...]
     context: Context
@@ -45,10 +49,14 @@ class Opened:
     def origin(self) -> str:
         """Identifies the initial state: data, teacher with its training, seed, precision."""
         run = self.plan.run
+        training = asdict(run.teacher.training)
+        del training[CHANNELS]
+        view = self.teacher_task.channels
         return fingerprint(
             self.task.data.sha256, self._task_settings(), self.family.name, self.full,
             self.teacher_family.name, self.teacher_full, self.weights_source(),
-            asdict(run.teacher.training), run.search.seed, run.train.device, run.train.precision,
+            training, run.search.seed, run.train.device, run.train.precision,
+            *([view] if view else []),
         )  # fmt: skip
 
     def weights_source(self) -> str:
@@ -62,7 +70,8 @@ class Opened:
     def _task_settings(self) -> dict[str, Any]:
         """The task's parameters but paths: what lies there is in the data's hash."""
         use = self.plan.run.task
-        paths = {p.name for p in declared(self.catalogue.task(use.name).params) if p.kind == "path"}
+        params = declared(self.catalogue.task(use.name).params)
+        paths = {p.name for p in params if p.kind in ("path", "paths")}
         return {name: value for name, value in use.fixed.items() if name not in paths}
 
 
@@ -77,8 +86,11 @@ def open_run(
     run = plan.run
     _check_device(run.train.device)
     torch.set_num_threads(run.train.threads or torch.get_num_threads())
-    task = cast(Task, built(catalogue, catalogue.task(run.task.name), run.task.fixed))
-    teacher_family, teacher_full = _full_network(run.teacher.model, catalogue, task)
+    whole = cast(Task, built(catalogue, catalogue.task(run.task.name), run.task.fixed))
+    teacher_task = _viewed(whole, run.teacher.training.channels, "teacher")
+    same = run.student_channels == run.teacher.training.channels
+    task = teacher_task if same else _viewed(whole, run.student_channels, "student")
+    teacher_family, teacher_full = _full_network(run.teacher.model, catalogue, teacher_task)
     family, full = _full_network(run.student, catalogue, task)
     runtime = run.target.runtime
     target = cast(Target, built(catalogue, catalogue.target(runtime.name), runtime.fixed))
@@ -104,9 +116,16 @@ def open_run(
     )
     store = ArtefactStore(directory.artefacts)
     return Opened(
-        plan, catalogue, directory, task, family, full, teacher_family, teacher_full, target,
-        steps, context, store,
+        plan, catalogue, directory, task, family, full, teacher_family, teacher_full,
+        teacher_task, target, steps, context, store,
     )  # fmt: skip
+
+
+def _viewed(task: Task, channels: Channels, whose: str) -> Task:
+    try:
+        return task.viewed(channels)
+    except UserError as error:
+        raise UserError(f"{whose}.{error}") from None
 
 
 def _full_network(

@@ -18,6 +18,7 @@ from stillhouse.core.measure import DeviceFile, Measured, measured, structure_ke
 from stillhouse.core.measure.blocks import latency_models, wanted_shapes
 from stillhouse.core.measure.profile import known_reference, profile, shapes_of_interest
 from stillhouse.core.run.device_models import other_model
+from stillhouse.core.run.examples import batch_size, other_examples
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.profiled import chosen_of, described, plain, run_profile, sheet_of
 from stillhouse.core.search.sampler import Codes
@@ -66,12 +67,8 @@ def measure(
             opened.plan.run.target.repeats,
             family=opened.family.name,
             seed=opened.context.root_seed,
+            others=other_examples(opened, shapes),
         )
-
-
-def batch_size(opened: Opened) -> int:
-    """The batch that the target runs; 1 for a target without such a setting."""
-    return int(opened.plan.run.target.runtime.fixed.get("batch", 1))
 
 
 def fitted_models(

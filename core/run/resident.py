@@ -14,8 +14,8 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.skeletons import skeleton
 from stillhouse.core.measure import DeviceFile
 from stillhouse.core.measure.bench import export_untrained
+from stillhouse.core.run.examples import example_of
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.predictor import batch_size
 from stillhouse.core.run.profiled import chosen_of, described, plain, sheet_of
 from stillhouse.core.search.sampler import Codes
 
@@ -35,14 +35,13 @@ def resident_kb(opened: Opened, shapes: Sequence[Mapping[str, Any]]) -> list[flo
 
     Raises `UserError` where the target cannot measure it.
     """
-    example = opened.task.example(batch_size(opened))
     with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
         paths = [
             export_untrained(
                 shape,
                 lambda one, generator: skeleton(one, generator, opened.catalogue),
                 opened.target,
-                example,
+                example_of(opened, shape),
                 Path(folder) / f"{number}{opened.target.suffix}",
             ).path
             for number, shape in enumerate(shapes)

@@ -77,7 +77,7 @@ def read_stored(folder: Path, limits: Sequence[str], catalogue: Catalogue) -> St
         limits=[_limit(w, facts["teacher"], margin) for w in plan.run.search.cost_limits],
         goals=goals_of(plan.run.search, _validation(summary, "teacher")),
         entries=read_entries(directory.ledger) if directory.ledger.exists() else [],
-        profiled=np.array(facts["measured"]["codes"]).reshape(-1, plan.space.width),
+        profiled=_profiled(facts["measured"]["codes"], plan.space),
         measured=measured or {},
         returned=Returned(next(iter(measured)), own) if measured else None,
         pool=Pool.read(folder / POOL, mark_of(plan.space, facts)),
@@ -132,6 +132,10 @@ def _validation(summary: RunSummary | None, role: str) -> Mapping[str, float]:
     """Values on the validation split; none before the run has ended."""
     rows = summary.rows if summary else ()
     return next((row.validation for row in rows if row.role == role), {})
+
+
+def _profiled(rows: Sequence[Sequence[float]], space: Space) -> Codes:
+    return np.array(rows, np.float64).reshape(len(rows), space.width)
 
 
 def _limit(wanted: WantedLimit, teacher: Mapping[str, float], margin: float) -> Limit:

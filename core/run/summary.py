@@ -112,10 +112,14 @@ class RunSummary:
     metrics: Sequence[Mapping[str, Any]] = ()
     """What the task measures: `{"name", "maximize"}`."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """What a model takes: `dtype`, `ids` (see `core.measure.inputs`), `preparation` in words."""
+    """What a model takes: `dtype`, `ids` (see `core.measure.inputs`), `preparation` in words; where
+    it sees only some, `channels` as places on the last axis `of` so many."""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """What a model gives, where it is not one class a sample: `several` is true, `labels`."""
     exhibits: Sequence[Mapping[str, Any]] = ()
     """What a method shows of its own, by `kind`: "layer-similarity" is read by
-    `core.report.similarity`, "arms" by `core.report.arms`; others are kept and not drawn."""
+    `core.report.similarity`, "arms" by `core.report.arms`, "ensemble" by
+    `core.report.ensemble`; others are kept and not drawn."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, allow_nan=False)

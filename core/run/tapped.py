@@ -79,8 +79,9 @@ def tapped(model: str, input_shape: Shape | None, catalogue: Catalogue) -> Itera
 def _of_run_file(path: Path, catalogue: Catalogue) -> Iterator[Tapped]:
     run = load_run_file(path, catalogue)
     task = cast(Task, built(catalogue, catalogue.task(run.task.name), run.task.fixed))
-    for role, use in (("teacher", run.teacher.model), ("student", run.student)):
-        yield _of_use(role, use, task, catalogue)
+    seen = task.viewed(run.teacher.training.channels), task.viewed(run.student_channels)
+    yield _of_use("teacher", run.teacher.model, seen[0], catalogue)
+    yield _of_use("student", run.student, seen[1], catalogue)
 
 
 def _of_use(role: str, use: PluginUse, task: Task, catalogue: Catalogue) -> Tapped:

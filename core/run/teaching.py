@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stillhouse.core.config.teacher import CHANNELS
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.errors import UserError
@@ -30,7 +31,8 @@ def training_settings(opened: Opened) -> TrainSettings:
     """The teacher section's training parameters, also used for the control networks."""
     training = asdict(opened.plan.run.teacher.training)
     training["patience"] = training["patience"] or None
-    del training["freeze"]
+    for key in ("freeze", CHANNELS):
+        del training[key]
     return TrainSettings(**training)
 
 
@@ -51,7 +53,8 @@ def initial_state(opened: Opened, teacher: Student) -> State:
     train = opened.task.data.train
     seen = None if opened.task.augments else train
     stages = opened.teacher_family.stages(opened.teacher_full)
-    teaching = ModuleTeacher(module, tuple(widths), widths, seen, stages)
+    channels = opened.teacher_task.channels
+    teaching = ModuleTeacher(module, tuple(widths), widths, seen, stages, channels)
     return State({"teacher": teaching}, opened.task.data)
 
 
@@ -63,7 +66,8 @@ def refuse_hopeless(opened: Opened) -> None:
     """
     widths = opened.teacher_family.taps(opened.teacher_full)
     stages = opened.teacher_family.stages(opened.teacher_full)
-    shape = ModuleTeacher(nn.Identity(), tuple(widths), widths, stages=stages)
+    channels = opened.teacher_task.channels
+    shape = ModuleTeacher(nn.Identity(), tuple(widths), widths, stages=stages, channels=channels)
     state, space = State({"teacher": shape}, opened.task.data), opened.plan.space
     corners = [space.decode(row) for row in space.corners()]
     for bound in opened.steps:
@@ -91,7 +95,7 @@ def settle_goals(opened: Opened, teacher: Student) -> Goals:
     search = opened.plan.run.search
     values: Mapping[str, float] = {}
     if any(limit.relative for limit in search.outcome_limits):
-        split = opened.task.data.validation
+        split = opened.teacher_task.data.validation
         values = opened.task.score(predict(teacher, split), split.targets)
     goals = goals_of(search, values)
     known = {metric.name: metric for metric in opened.task.metrics}
@@ -109,12 +113,13 @@ def _trained(opened: Opened, folder: Path) -> Artefact:
     module = _fresh(opened)
     family, full = opened.teacher_family, opened.teacher_full
     _take_named(opened, module)
-    context = replace(opened.context, family=family, full=full, checkpoints=folder)
+    task = opened.teacher_task
+    context = replace(opened.context, task=task, family=family, full=full, checkpoints=folder)
     settings = training_settings(opened)
     if opened.plan.run.teacher.training.freeze:
         result = train_head(module, settings, context)
     else:
-        state = State({}, opened.task.data)
+        state = State({}, task.data)
         result = fit(
             module, structure=full, state=state, settings=settings, context=context, label="teacher"
         )

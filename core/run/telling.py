@@ -83,6 +83,7 @@ def summarise(told: Told, stages: Mapping[str, float]) -> RunSummary:
         notes=_notes(told),
         metrics=[{"name": m.name, "maximize": m.better == "higher"} for m in opened.task.metrics],
         inputs=_inputs(opened),
+        outputs=_outputs(opened),
         exhibits=[*told.exhibits, *_arms(told)],
     )
 
@@ -98,6 +99,8 @@ def save_best(told: Told, summary: RunSummary) -> None:
         "labels": list(opened.task.labels),
         "input_shape": list(opened.task.input_shape),
         "inputs": dict(summary.inputs),
+        **({"channels": list(opened.task.channels)} if opened.task.channels else {}),
+        **({"outputs": dict(summary.outputs)} if summary.outputs else {}),
         "configuration": dict(best.entry.configuration),
         "certificate": asdict(summary.certificate),
         "stillhouse": version("stillhouse"),
@@ -153,7 +156,14 @@ def _arms(told: Told) -> list[dict[str, Any]]:
 def _inputs(opened: Opened) -> dict[str, Any]:
     said = opened.task.preparation
     known = facts(opened.task.data.validation.inputs)
+    if channels := opened.task.channels:
+        known |= {"channels": list(channels), "of": opened.task.viewed(()).input_shape[-1]}
     return {**known, "preparation": said} if said else known
+
+
+def _outputs(opened: Opened) -> dict[str, Any]:
+    task = opened.task
+    return {"several": True, "labels": list(task.labels)} if task.several else {}
 
 
 def limit_lines(told: Told) -> list[LimitLine]:
@@ -208,8 +218,8 @@ def _row(
         role=role,
         label=label,
         structure=dict(student.structure),
-        test=_score(told, student, "test"),
-        validation=_score(told, student, "validation"),
+        test=_score(told, student, "test", role),
+        validation=_score(told, student, "validation", role),
         size_bytes=artefact.size_bytes,
         latency_ms=numbers.latency.latency_ms,
         p95_ms=numbers.latency.p95_ms,
@@ -238,9 +248,11 @@ def _expected_ms(told: Told, student: Student) -> float:
     return predicted_ms(_family(told, student), told.costing.latency, student.structure)
 
 
-def _score(told: Told, student: Student, name: Any) -> dict[str, float]:
-    split = told.opened.task.data.split(name)
-    return dict(told.opened.task.score(predict(student, split), split.targets))
+def _score(told: Told, student: Student, name: Any, role: str = "") -> dict[str, float]:
+    """Every metric of a network on a split as it sees it."""
+    opened = told.opened
+    split = (opened.teacher_task if role == "teacher" else opened.task).data.split(name)
+    return dict(opened.task.score(predict(student, split), split.targets))
 
 
 def _evaluations(told: Told) -> list[Evaluation]:

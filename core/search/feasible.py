@@ -53,7 +53,8 @@ class FeasibleDraws:
         self._space = space
         self._costs = costs
         self._rng = rng
-        self._known = seeds[meets_limits(costs, seeds)].reshape(-1, space.width)
+        known = seeds[meets_limits(costs, seeds)]
+        self._known = known.reshape(len(known), space.width)
         self._stock = np.empty((0, space.width))
         self._sampling = True
         self._whole: bool | None = None

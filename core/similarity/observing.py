@@ -43,7 +43,7 @@ def observe(
     progress.start("comparing layers", len(places))
     try:
         for chunk in torch.split(torch.arange(len(places)), _CHUNK):
-            seen = teacher.observe(split.inputs[places[chunk]].to(device), taps)
+            seen = teacher.observe(split.seen[places[chunk]].to(device), taps)
             gathered.add(seen.features, chunk, seen.mask)
             progress.advance(len(chunk))
     finally:

@@ -35,8 +35,8 @@ class HintLayers(Method):
         return matrices(state, params.similarity.split("+"), params.samples, context)
 
     def check(self, state: State, choice: Choice, context: Context) -> None:
-        """Raises UserError for a loss that is not there, more hints than taps, unknown layers, and
-        layers that nothing selects."""
+        """Raises UserError for a loss that is not there or does not suit the task, more hints than
+        taps, unknown layers, and layers that nothing selects."""
         named, select = choice.params.layers or choice.params.taps, choice.params.select
         if named and select != "taps":
             raise UserError(
@@ -129,4 +129,10 @@ def _names(
 
 
 def _loss(choice: Choice, context: Context) -> LossInfo:
-    return catalogue_of(context).loss(choice.params.loss)
+    info = catalogue_of(context).loss(choice.params.loss)
+    if info.compares == "answers" and context.task.several:
+        raise UserError(
+            f"hints.loss: {info.name} compares answers of one class a sample, but here samples "
+            "have any number of labels; take soft-labels, or a loss that compares features"
+        )
+    return info

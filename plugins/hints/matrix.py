@@ -49,7 +49,10 @@ class _Source:
         self._layers: Layers | None = None
 
     def record(self) -> dict[str, object]:
-        return {"samples": self._samples, "data": self._data, "layers": list(self.teacher.taps)}
+        own = self.teacher.channels if isinstance(self.teacher, ModuleTeacher) else ()
+        view = {"channels": list(own)} if own else {}
+        layers = list(self.teacher.taps)
+        return {"samples": self._samples, "data": self._data, "layers": layers, **view}
 
     def matrix(self, name: str) -> np.ndarray:
         shared = self._context.shared

@@ -22,13 +22,29 @@ def full_network(
     weights are sorted first where it is larger and its family has an order.
 
     Raises:
-        UserError: `initial: teacher` and no slice of the teacher is the full student.
+        UserError: `initial: teacher` and no slice of the teacher is the full student, or it sees
+            other channels.
     """
     seed = context.seed("supernet", "weights")
     module = context.family.build(context.full, torch.Generator().manual_seed(seed))
     if params.initial == "teacher":
+        refuse_other_view(state, context)
         _take_weights(module, _teacher(state), configuration, context)
     return module
+
+
+def refuse_other_view(state: State, context: Context) -> None:
+    """Raise UserError where the teacher's weights read other channels than the student sees."""
+    teacher, own = state.teachers.get(TEACHER), context.task.channels
+    if isinstance(teacher, ModuleTeacher) and teacher.channels != own:
+        raise UserError(
+            f"initial: teacher needs a teacher that sees what the student sees, but the teacher "
+            f"sees {_view(teacher.channels)} and the student {_view(own)}; use initial: fresh"
+        )
+
+
+def _view(channels: tuple[int, ...]) -> str:
+    return f"channels {', '.join(map(str, channels))}" if channels else "all channels"
 
 
 def _teacher(state: State) -> nn.Module:

@@ -25,7 +25,7 @@ from stillhouse.core.evaluate import (
 from stillhouse.plugins.supernet.after import after_search
 from stillhouse.plugins.supernet.samplers import counting, sub_spaces
 from stillhouse.plugins.supernet.stages import Stages, train
-from stillhouse.plugins.supernet.starting import full_network
+from stillhouse.plugins.supernet.starting import full_network, refuse_other_view
 
 if TYPE_CHECKING:
     from stillhouse.core.space import Columns
@@ -71,6 +71,11 @@ class Supernet(Method):
             for name, tensor in weights.items()
         }
         return Artefact(tensors, record)
+
+    def check(self, state: State, choice: Choice, context: Context) -> None:
+        """Raises UserError for weights of a teacher that sees other channels."""
+        if choice.params.initial == "teacher":
+            refuse_other_view(state, context)
 
     def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:
         """Slice out the subnet of the chosen genes, with copied weights.

@@ -99,6 +99,24 @@ def test_the_list_as_json_holds_the_same(zoo: Path, capsys: pytest.CaptureFixtur
     assert found["method", "cli-two-bit"]["gain"] == "size only"
 
 
+def test_networks_are_shown_with_what_each_may_say(
+    zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (zoo / "cli_zoo_info.py").write_text(
+        INFO.replace('folder: str = param(kind="path"', 'helpers: tuple = param((), kind="models"')
+    )
+    invoke("show", "cli-two-bit")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "helpers models - - no prepare" in lines
+    assert "helpers.N.epochs int 20 at least 1 no -" in lines
+    assert "helpers.N.draw int 0 0 to 64 no -" in lines
+    invoke("show", "cli-two-bit", "--json")
+    (described,) = json.loads(capsys.readouterr().out)
+    networks = {p["name"]: p.get("networks") for p in described["parameters"]}
+    assert networks["groups"] is None
+    assert {"epochs", "name", "checkpoint", "draw"} <= {p["name"] for p in networks["helpers"]}
+
+
 def test_showing_a_method_prints_capabilities_and_parameters(
     zoo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

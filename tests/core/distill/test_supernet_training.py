@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from stillhouse.core.distill.losses import distilled
 from stillhouse.core.distill.paths import PathSampler, Sandwich, SizeBins, Turns, Uniform
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import LAST, LossTerm
+from stillhouse.core.evaluate import LAST, LossTerm, MultiLabel
 from stillhouse.core.space import Choice, Space
 
 Weights = Callable[[nn.Module], dict[str, Tensor]]
@@ -141,6 +143,27 @@ def test_in_place_distillation_adds_to_the_other_losses_or_replaces_them(bench: 
     assert lines["replace"]["task"] < lines["none"]["task"]
     total = lines["replace"]["task"] + lines["replace"]["in-place"]
     assert lines["replace"]["loss"] == pytest.approx(total, rel=1e-6)
+
+
+def test_several_labels_are_distilled_in_place_by_their_sigmoids(bench: Any) -> None:
+    splits = {
+        name: replace(split, targets=functional.one_hot(split.targets, 3).float())
+        for name in ("train", "tuning", "validation", "test")
+        if (split := bench.state.data.split(name))
+    }
+    data = replace(bench.state.data, **splits)
+    task = MultiLabel("tiny", data, ("a", "b", "c"))
+    settings = replace(SETTINGS, inplace="add", batch_size=40)
+    given = {"state": replace(bench.state, data=data), "context": replace(bench.context, task=task)}
+    elastic = bench.context.family.elastic(bench.student())
+    answers = []
+    with torch.no_grad():
+        for width in (16, 4):
+            elastic.set_active({"width": width})
+            answers.append(elastic(data.train.inputs))
+    expected = distilled(answers[1], answers[0].sigmoid(), 1.0, several=True) / 2
+    line = train(bench, Fixed(16, 4), settings, stop_after=1, **given)[1].history[0].losses
+    assert line["in-place"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_in_place_distillation_does_not_train_the_largest_subnet(

@@ -33,6 +33,16 @@ class Foreign(Method):
         module = context.family.build(context.full, torch.Generator().manual_seed(1))
         return state.with_student(Student("keyword-transformer", context.full, module.eval()))
 """
+SOURCED = (
+    COUNTING
+    + """
+    def sources(self, params):
+        ASKED.append(params.slow)
+        return SOURCES
+
+ASKED, SOURCES = [], None
+"""
+)
 FAILING = """
 from stillhouse.core.evaluate import Artefact, Method
 
@@ -86,6 +96,37 @@ def test_another_process_reads_what_the_first_prepared(foreign: Build) -> None:
     foreign(COUNTING).realise({}, 1.0)
     foreign(COUNTING).realise({}, 1.0)
     assert code().PREPARED == []
+
+
+def with_sources(sources: object) -> str:
+    return SOURCED.replace("SOURCES = [], None", f"SOURCES = [], {sources!r}")
+
+
+def test_other_content_of_the_files_named_is_prepared_again(foreign: Build) -> None:
+    for sources, prepared in ((["a"], [1]), (["a"], []), (["b"], [1]), (["a"], [])):
+        foreign(with_sources(sources)).realise({}, 1.0)
+        assert prepared == code().PREPARED
+
+
+def test_a_method_that_names_no_files_keeps_what_it_prepared_before(foreign: Build) -> None:
+    before = foreign(COUNTING).identity({}, 1.0)
+    unsourced = foreign(with_sources(None))
+    assert unsourced.identity({}, 1.0) == before
+    assert code().PREPARED == []
+    assert foreign(with_sources(["a"])).identity({}, 1.0) != before
+
+
+def test_sources_are_asked_once_for_each_value_of_a_prepare_parameter(foreign: Build) -> None:
+    evaluator = foreign(with_sources(["a"]), slow="{choices: [1, 2]}", fast="{low: 1, high: 4}")
+    for slow, fast in ((2, 1), (2, 3), (1, 1), (2, 4)):
+        evaluator.realise({"foreign.slow": slow, "foreign.fast": fast}, 1.0)
+    assert code().ASKED == [2, 1]
+
+
+def test_a_failure_in_sources_names_the_supplier(foreign: Build) -> None:
+    failing = SOURCED.replace("return SOURCES", "return 1 / 0")
+    with pytest.raises(PluginError, match=r"'foreign' \(stranger 0\.3\) failed in sources: Zero"):
+        foreign(failing).realise({}, 1.0)
 
 
 def test_realising_leaves_the_initial_state_as_it_was(foreign: Build) -> None:

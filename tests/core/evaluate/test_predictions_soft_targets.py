@@ -27,6 +27,17 @@ def cached(split: str = "train", views: bool | None = False, data: str = "hash")
     return Predictions(("a", "b", "c"), CLASSES, split, rows, targets, origin)  # type: ignore[arg-type]
 
 
+def test_a_student_of_a_view_learns_from_predictions_on_the_same_samples() -> None:
+    whole = student(augments=False)
+    view, other = whole.viewed((1,)), whole.viewed((0,))
+    expected = student_targets(cached(), (0.2, 0.3, 0.5), whole)
+    for known in (whole.data.sha256, view.data.sha256):
+        found = student_targets(cached(data=known), (0.2, 0.3, 0.5), view)
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(UserError, match="expected predictions on the task's data"):
+        student_targets(cached(data=other.data.sha256), (0.2, 0.3, 0.5), view)
+
+
 def student(*, augments: bool) -> Classification:
     inputs = torch.zeros(6, 5, 2)
     names = ("train", "tuning", "validation", "test")

@@ -44,6 +44,8 @@ class _Ruler(Target):
         self.slowness, self.merged = 1.0, False
         self.exports = 0
         self.groups: list[int] = []
+        self.shown: list[Tensor] = []
+        self.timed: list[Tensor | None] = []
 
     def identity(self) -> Mapping[str, Any]:
         return {"target": self.name}
@@ -55,12 +57,14 @@ class _Ruler(Target):
         self.merged = len(weights.unique()) < len(weights)
         path.write_text(str(len(weights)))
         self.exports += 1
+        self.shown.append(example)
         return Exported(path, path.stat().st_size, "ruler", 0.0)
 
     def measure(
-        self, paths: Sequence[Path], example: Tensor, *, repeats: int, warmup: int
+        self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int
     ) -> list[Latency]:
         self.groups.append(len(paths))
+        self.timed.append(example)
         times = [self.slowness * int(path.read_text()) for path in paths]
         return [Latency(ms, 2 * ms, repeats, "2026-01-02", ms, ms, ms) for ms in times]
 
@@ -158,3 +162,20 @@ def test_a_key_follows_from_the_content_alone() -> None:
     assert a == structure_key("f", {"heads": (1, 2), "width": 8})
     assert a != structure_key("f", {"width": 8, "heads": [2, 1]})
     assert a != structure_key("g", {"width": 8, "heads": [1, 2]})
+
+
+def test_what_takes_other_inputs_is_exported_for_them_and_never_an_anchor(tmp_path: Path) -> None:
+    target, wide = _Ruler(), torch.zeros(1, 9)
+    device_file = DeviceFile.open(tmp_path / "d.json", target.identity())
+    structures = [{"width": 3}, {"width": 2}]
+    others = {structure_key("linear", structures[0]): wide}
+    found = measured(
+        structures, _build, target, EXAMPLE, device_file, Silent(), 7, family="linear",
+        others=others,
+    )  # fmt: skip
+    assert [one.latency.latency_ms for one in found] == [15, 10]
+    assert [tuple(one.shape) for one in target.shown] == [(1, 9), (1, 4)]
+    assert target.timed == [None], "one example does not fit all that run together"
+    assert device_file.anchors("linear") == [{"width": 2}]
+    _measured(target, tmp_path / "d.json", [5])
+    assert target.timed[1] is EXAMPLE

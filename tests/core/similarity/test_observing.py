@@ -153,3 +153,12 @@ def test_the_elastic_twin_tells_the_same() -> None:
 def test_a_teacher_without_padding_has_no_mask() -> None:
     teacher = ModuleTeacher(Counting(), ("twice",), {"twice": 3})
     assert teacher.observe(INPUTS[:2]).mask is None
+
+
+def test_a_teacher_is_compared_by_what_it_sees_of_the_whole() -> None:
+    narrow = Split("train", INPUTS[..., :1], torch.zeros(len(INPUTS), dtype=torch.int64), INPUTS)
+    teacher = ModuleTeacher(Counting(), ("twice",), {"twice": 3}, channels=(2, 0, 1))
+    swapped = ModuleTeacher(Counting(), ("twice",), {"twice": 3})
+    found = observe(teacher, ("twice",), narrow, samples=90)
+    expected = observe(swapped, ("twice",), split_of(INPUTS[..., [2, 0, 1]]), samples=90)
+    assert equal(found, expected)

@@ -11,7 +11,7 @@ from torch import Tensor
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import Artefact, Choice, Context, State
+from stillhouse.core.evaluate import Artefact, Choice, Context, MultiLabel, State
 from stillhouse.core.evaluate.teacher import ModuleTeacher
 from stillhouse.core.plugin import Catalogue
 from stillhouse.plugins.distil.fresh import Fresh
@@ -107,6 +107,22 @@ def test_layers_that_nothing_selects_are_refused_before_any_training(
         METHOD.check(state, Choice(HintsParams(taps=(0, 1))), context)
 
 
+@pytest.mark.parametrize("loss", ["kd", "wsl"])
+def test_losses_of_one_class_a_sample_are_refused_where_it_has_several_labels(
+    state: State, context: Context, loss: str
+) -> None:
+    splits = {
+        name: replace(state.data.split(name), targets=torch.ones(len(state.data.split(name)), 3))
+        for name in ("train", "tuning", "validation", "test")
+    }
+    task = MultiLabel("tiny", replace(state.data, **splits), ("a", "b", "c"))  # type: ignore[arg-type]
+    METHOD.check(state, Choice(HintsParams(loss=loss)), context)
+    several = replace(context, task=task)
+    METHOD.check(state, Choice(HintsParams(loss="fitnets")), several)
+    with pytest.raises(UserError, match=rf"hints.loss: {loss} compares answers of one class"):
+        METHOD.check(state, Choice(HintsParams(loss=loss)), several)
+
+
 def test_a_matrix_is_computed_once_for_all_students_of_a_teacher(
     state: State, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +154,27 @@ def test_a_matrix_says_what_it_was_made_from(state: State, context: Context) -> 
     }
     assert set(artefact.tensors) == {"linear-cka", "procrustes", "distance"}
     assert artefact.tensors["distance"].diagonal().eq(0).all()
+
+
+def test_a_matrix_is_of_one_view_of_the_teacher(state: State, context: Context) -> None:
+    plain = state.teachers["teacher"]
+    assert isinstance(plain, ModuleTeacher)
+    turned = ModuleTeacher(plain.module, plain.taps, plain.widths, channels=(4, 3, 2, 1, 0))
+    one = prepared(state, context)
+    other = prepared(replace(state, teachers={"teacher": turned}), context)
+    assert not torch.equal(one.tensors["distance"], other.tensors["distance"])
+    assert (one.record.get("channels"), other.record["channels"]) == (None, [4, 3, 2, 1, 0])
+    assert torch.equal(prepared(state, context).tensors["distance"], one.tensors["distance"])
+
+
+def test_hints_teach_a_student_of_fewer_channels(state: State, context: Context) -> None:
+    task = context.task.viewed((3, 0))
+    full = {**context.full, "input_shape": list(task.input_shape)}
+    narrow = replace(context, task=task, full=full)
+    taught = applied(replace(state, data=task.data), narrow, k=2)
+    weights, alone = trained(taught, narrow), trained(replace(taught, terms=()), narrow)
+    assert weights["frames.weight"].shape[1] == 2
+    assert not torch.equal(weights["frames.weight"], alone["frames.weight"])
 
 
 def test_the_clustering_speaks_for_layers_near_all_others(state: State, context: Context) -> None:

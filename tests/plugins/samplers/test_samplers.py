@@ -135,6 +135,25 @@ def test_every_kind_of_dimension_can_be_searched(
     assert len(search(Study(problem, build(name, problem)), 6)) == 18
 
 
+@every_sampler
+def test_weights_alone_can_be_searched_and_stay_on_the_simplex(
+    name: str, build: Build, make_problem: MakeProblem
+) -> None:
+    space = Space([Choice("width", (16,)), Choice("depth", (1,)), Simplex("weights", 4)])
+    study = Study(problem := make_problem(space=space), build(name, problem))
+    wanted, asked = np.array([0.6, 0.3, 0.1, 0.0]), []
+    for _ in range(4):
+        codes = study.ask(5)
+        weights = space.columns(codes)["weights"]
+        study.tell(codes, -np.abs(weights - wanted).sum(axis=1, keepdims=True))
+        asked.append(weights)
+    found = np.concatenate(asked)
+    assert found.shape == (20, 4)
+    assert len(np.unique(found.round(9), axis=0)) == 20
+    assert found.min() >= 0
+    assert np.abs(found.sum(axis=1) - 1).max() < 1e-9
+
+
 SCRIPT = """
 import importlib, sys
 import numpy as np

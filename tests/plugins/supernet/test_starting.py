@@ -92,3 +92,24 @@ def test_a_larger_teacher_is_sorted_by_importance_first(bench: Any) -> None:
     plain = {name: artefact.tensors[name] for name in expected}
     assert all(torch.equal(plain[name], expected[name]) for name in expected)
     assert not torch.equal(plain["head.weight"], teacher.state_dict()["head.weight"][:, :6])
+
+
+@pytest.mark.parametrize("channels", [(1, 0, 2, 3, 4), (0, 1)])
+def test_a_teacher_that_sees_other_channels_cannot_be_the_start(
+    bench: Any, channels: tuple[int, ...]
+) -> None:
+    task = bench.context.task.viewed(channels)
+    said = r"teacher sees all channels and the student channels .*use initial: fresh"
+    with pytest.raises(UserError, match=said):
+        started(bench, task=task)
+    with pytest.raises(UserError, match=said):
+        Supernet().check(bench.state, Choice(START, {}), replace(bench.context, task=task))
+
+
+def test_a_teacher_of_the_same_channels_can_be_the_start(bench: Any) -> None:
+    genes = {"width": 16, "depth": 2, "heads": [2, 2], "ffn_ratio": [2.0, 2.0]}
+    teacher, channels = bench.state.teachers["teacher"].module, (1, 0, 2, 3, 4)
+    same = ModuleTeacher(teacher, (), {}, channels=channels)
+    seeing = replace(bench, state=replace(bench.state, teachers={"teacher": same}))
+    found = student(seeing, genes, task=bench.context.task.viewed(channels))
+    assert torch.equal(found(X), teacher(X))
