@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -25,6 +26,7 @@ from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.finalists import Finalist, recipe_facts
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Ledger
+from stillhouse.core.run.network_latency import network_latency
 from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.pool import keep_pool
 from stillhouse.core.run.reporting import write_reports
@@ -93,6 +95,8 @@ def execute(
         device = open_device(opened)
         costing = settle_costs(opened, device)
         keep_pool(opened, costing)
+        timed = replace(opened.context, latency=network_latency(opened, device))
+        opened = replace(opened, context=timed)
         directory.settled()
     with together(opened) as shared:
         with watch.stage("teacher"):

@@ -21,6 +21,7 @@ from stillhouse.core.evaluate import (
     Student,
 )
 from stillhouse.core.evaluate.evaluator import BoundStep, predict
+from stillhouse.core.evaluate.named_weights import take_named
 from stillhouse.core.plan.objectives import refuse_beyond_best
 from stillhouse.core.run.frozen import train_head
 from stillhouse.core.run.goals import Goals, goals_of
@@ -112,11 +113,12 @@ def _fresh(opened: Opened) -> nn.Module:
 def _trained(opened: Opened, folder: Path) -> Artefact:
     module = _fresh(opened)
     family, full = opened.teacher_family, opened.teacher_full
-    _take_named(opened, module)
+    training = opened.plan.run.teacher.training
+    take_named(module, family, opened.teacher_params(), full, "teacher", training.freeze)
     task = opened.teacher_task
     context = replace(opened.context, task=task, family=family, full=full, checkpoints=folder)
     settings = training_settings(opened)
-    if opened.plan.run.teacher.training.freeze:
+    if training.freeze:
         result = train_head(module, settings, context)
     else:
         state = State({}, task.data)
@@ -124,22 +126,3 @@ def _trained(opened: Opened, folder: Path) -> Artefact:
             module, structure=full, state=state, settings=settings, context=context, label="teacher"
         )
     return Artefact(module.state_dict(), {"updates": result.updates})
-
-
-def _take_named(opened: Opened, module: nn.Module) -> None:
-    """Give the network the weights that the teacher's parameters name; its head may be fresh."""
-    named = opened.teacher_family.pretrained(opened.teacher_params(), opened.teacher_full)
-    if named is None:
-        if opened.plan.run.teacher.training.freeze:
-            raise UserError(
-                "teacher.freeze: expected a teacher whose parameters name trained weights, got "
-                f"a fresh '{opened.teacher_family.name}'; name weights or take freeze out"
-            )
-        return
-    head = opened.teacher_family.head(opened.teacher_full)
-    missing, unexpected = module.load_state_dict(dict(named), strict=False)
-    lost = [name for name in missing if head is None or not name.startswith(f"{head}.")]
-    if lost or unexpected:
-        raise UserError(
-            f"teacher: the named weights do not fit: {', '.join([*lost, *unexpected][:3])}"
-        )

@@ -139,7 +139,7 @@ def test_freezing_a_teacher_without_named_weights_is_refused(
     project: Path, tmp_path: Path, catalogue: Catalogue
 ) -> None:
     opened = opened_at(tmp_path / "run", project, catalogue, teacher=PLAIN, more=", freeze: true")
-    with pytest.raises(UserError, match="a teacher whose parameters name trained weights"):
+    with pytest.raises(UserError, match="expected parameters that name trained weights"):
         train_teacher(opened)
 
 

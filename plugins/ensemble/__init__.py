@@ -1,0 +1,1 @@
+"""Weighted ensembles of teaching assistants."""
