@@ -69,7 +69,7 @@ class Ensemble:
 
     `gap` is the tuning loss less the exact referee's. `samples` counts a split's, None where it was
     not looked at. With `several`, a sample has any number of labels and losses are a label's.
-    `unused` where the student that was returned learnt from labels alone.
+    `unused` where the student that was returned learnt from something else.
     """
 
     method: str

@@ -13,7 +13,7 @@ from stillhouse.core.report.spans import Span, between, decimals, written
 _TOLD: Final = ("differential-evolution", "uniform", "best-single", "teacher")
 """Roles that the sentence compares with, in its order; exact optima are told by the gap."""
 _NAMED: Final = 4
-_UNUSED: Final = "The student that was returned learnt from labels alone, not from it."
+_UNUSED: Final = "The student that was returned did not learn from it."
 
 
 def lead(found: Ensemble) -> str:

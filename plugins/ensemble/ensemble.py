@@ -85,14 +85,15 @@ class TeachingEnsemble(Method):
     ) -> Mapping[str, Any] | None:
         """Weights, and everybody's scores on tuning and test with intervals.
 
-        Where the student learns from labels alone, of the weights that would have been found.
+        Where the student learns from labels or the teacher alone, of the weights that would have
+        been found.
         """
         params = choice.params
-        if params.weights != "none":
+        if params.weights not in ("none", "teacher-alone"):
             return {**exhibited(state, choice, artefact, context), "unused": _idle(params)}
-        if not mixable(members(artefact), params):
-            return None
         searched = replace(params, weights="differential-evolution")
+        if not mixable(members(artefact), searched):
+            return None
         shown = exhibited(state, replace(choice, params=searched), artefact, context)
         return {**shown, "unused": True}
 

@@ -86,10 +86,8 @@ def _lines(artefact: Artefact, choice: Choice, context: Context) -> list[Mixture
     others = [_SEARCHED] if params.weights != _SEARCHED else []
     if params.objective == "log_loss":
         others.append("em" if params.mixing == "probabilities" else "slsqp")
-    if params.weights == "teacher-alone":
-        others = []
     for solver in dict.fromkeys([*others, "uniform", "best-single"]):
-        if solver == params.weights or params.weights == "teacher-alone":
+        if solver == params.weights:
             continue
         plain = replace(params, weights=solver, drop=solver == _SEARCHED and params.drop)
         found = weighed(artefact, replace(choice, params=plain), context)
