@@ -18,7 +18,7 @@ from stillhouse.plugins.ensemble.weighing import Weighed, mixable, weighed
 
 ARMS: Final = {
     "uniform": {"weights": "uniform"},
-    "best-single": {"weights": "best-single"},
+    "best-single": {"weights": "best-single", "include_teacher": False},
     "teacher-alone": {"weights": "teacher-alone"},
     "labels-alone": {"weights": "none"},
 }

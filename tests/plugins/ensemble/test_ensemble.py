@@ -110,6 +110,7 @@ def test_no_mixture_leaves_the_state_as_it_is(
 def test_a_mixture_is_set_beside_ones_that_need_no_search(stage: Any, two: dict[str, Any]) -> None:
     arms = METHOD.controls(stage.params(**two))
     assert list(arms) == ["uniform", "best-single", "teacher-alone", "labels-alone"]
+    assert arms["best-single"]["include_teacher"] is False
     assert arms["labels-alone"] == {"weights": "none"}
     assert "uniform" not in METHOD.controls(stage.params(**two, weights="uniform"))
     assert METHOD.controls(stage.params(weights="none")) == {}
