@@ -162,8 +162,9 @@ def solver_lines(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]
 
 
 def student_lines(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    out = {f"student of {name}": [c["arms"][role] for c in cells] for role, name in ROLES.items()}
-    for role in list(ROLES)[1:]:
+    trained = [role for role in ROLES if all(role in c["arms"] for c in cells)]
+    out = {f"student of {ROLES[role]}": [c["arms"][role] for c in cells] for role in trained}
+    for role in trained[1:]:
         out[f"  searched mixture less {ROLES[role]}"] = [
             c["arms"]["found"] - c["arms"][role] for c in cells
         ]
@@ -177,9 +178,10 @@ def row(name: str, line: Mapping[str, Any]) -> list[str]:
     spread = "" if half is None else f" ± {half:.{digits}f}"
     return [
         name,
-        *(f"{v:.{digits}f}" for v in line["per_seed"]),
         f"{line['mean']:.{digits}f}{spread}",
         f"{line['median']:.{digits}f}",
+        f"{min(line['per_seed']):.{digits}f}",
+        f"{max(line['per_seed']):.{digits}f}",
     ]
 
 
@@ -208,9 +210,12 @@ def main() -> None:
             summary = finished(given, catalogue, data, seed)
             cells.append(cell(summary, given.runs / f"{_slug(data)}-{seed}", seed))
         lines = {"weights": solver_lines(cells), "students": student_lines(cells)}
-        headings = ["", *map(str, given.seeds), "mean ± half of the 95 % interval", "median"]
+        headings = ["", "mean ± half of the 95 % interval", "median", "least", "most"]
         for title, some in lines.items():
-            said = f"{data}: {title}, nats a sample ({cells[0]['repeats']} trainings a student)"
+            said = (
+                f"{data}: {title}, nats a sample, {len(cells)} splits "
+                f"({cells[0]['repeats']} trainings a student)"
+            )
             show(said, headings, [row(name, line) for name, line in some.items()])
         results[data] = {**lines, "runs": cells}
     del given.runs

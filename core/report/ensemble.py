@@ -69,7 +69,8 @@ class Ensemble:
 
     `gap` is the tuning loss less the exact referee's. `samples` counts a split's, None where it was
     not looked at. With `several`, a sample has any number of labels and losses are a label's.
-    `unused` where the student that was returned learnt from something else.
+    `unused` where the student that was returned learnt from something else; `deployed` where the
+    mixture itself was returned.
     """
 
     method: str
@@ -86,6 +87,7 @@ class Ensemble:
     several: bool
     metric: str
     unused: bool
+    deployed: bool
     members: Sequence[Member]
     rows: Sequence[Standing]
 
@@ -150,6 +152,7 @@ def _ensemble(exhibit: Mapping[str, Any]) -> Ensemble:
         several=bool(exhibit.get("several")),
         metric=str(exhibit.get("metric") or LOSS),
         unused=bool(exhibit.get("unused")),
+        deployed=bool(exhibit.get("deployed")),
         members=[_member(one) for one in exhibit["members"]],
         rows=[_standing(one) for one in exhibit["rows"]],
     )

@@ -48,7 +48,8 @@ def title(row: Standing) -> str:
 def against(row: Standing) -> str:
     """The same in a sentence that compares with it."""
     if row.role == "best-single":
-        return f"the {title(row).replace('best single', 'best single assistant', 1)}"
+        kind = "model" if row.label == "teacher" else "assistant"
+        return f"the {title(row).replace('best single', f'best single {kind}', 1)}"
     return f"the {title(row)}" if row.role == "teacher" else title(row)
 
 

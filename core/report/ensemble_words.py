@@ -32,7 +32,7 @@ def sentence(found: Ensemble) -> str:
         made = f"{_shares(found)} ({weighed(found)})"
     if found.unused:
         return f"Found, but not what the student learnt from: a mixture of {made}{told}"
-    return f"Taught by {made}{told}"
+    return f"Made of {made}{told}" if found.deployed else f"Taught by {made}{told}"
 
 
 def _shares(found: Ensemble) -> str:

@@ -111,7 +111,7 @@ def _mixed(found: Ensemble) -> Mixed:
     headings, lines = standing_table(found)
     return Mixed(
         method=found.method,
-        heading="The mixture" if found.unused else "The mixture that taught the student",
+        heading=_heading(found),
         lead=ensemble_words.lead(found),
         bars=bars(found),
         settings=settings(found),
@@ -121,6 +121,12 @@ def _mixed(found: Ensemble) -> Mixed:
         headings=headings,
         lines=lines,
     )
+
+
+def _heading(found: Ensemble) -> str:
+    if found.deployed:
+        return "The mixture that is the model"
+    return "The mixture" if found.unused else "The mixture that taught the student"
 
 
 def _compared(found: Comparison) -> Compared:

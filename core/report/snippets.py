@@ -34,7 +34,7 @@ inputs = $inputs
 
 def load_snippet(summary: RunSummary) -> str:
     """Python that loads the torch model from the run directory, named as by default."""
-    dtype = summary.inputs.get("dtype", "float32")
+    dtype = _name(summary.inputs.get("dtype", "float32"))
     prepared = ", ".join([*filter(None, [channels_seen(summary)]), "as in training"])
     run = repr_double(f"runs/{summary.name}")
     text = _LOAD.substitute(run=run, dtype=dtype, prepared=prepared)
@@ -46,7 +46,7 @@ def channels_seen(summary: RunSummary) -> str:
     channels = summary.inputs.get("channels")
     if not channels:
         return ""
-    return f"channels {', '.join(map(str, channels))} of {summary.inputs['of']}"
+    return f"channels {', '.join(str(int(c)) for c in channels)} of {int(summary.inputs['of'])}"
 
 
 def onnx_snippet(summary: RunSummary) -> str:
@@ -58,10 +58,19 @@ def onnx_snippet(summary: RunSummary) -> str:
 
 
 def _inputs(summary: RunSummary) -> str:
-    dtype, ids = summary.inputs.get("dtype", "float32"), summary.inputs.get("ids")
+    dtype, ids = _name(summary.inputs.get("dtype", "float32")), summary.inputs.get("ids")
     if ids is None:
         return f"np.zeros(shape, np.{dtype})  # put your features here"
-    return f"np.full(shape, {ids[0]}, np.{dtype})  # put your ids here, {ids[0]} to {ids[1]}"
+    low, high = (int(one) for one in ids)
+    return f"np.full(shape, {low}, np.{dtype})  # put your ids here, {low} to {high}"
+
+
+def _name(word: object) -> str:
+    """A word that can stand in code unquoted; ValueError else, for the code is there to be run."""
+    text = str(word)
+    if not (text.isascii() and text.isidentifier()):
+        raise ValueError(f"expected the name of a type of number, got {text!r}")
+    return text
 
 
 def repr_double(text: str) -> str:

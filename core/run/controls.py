@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 
 from stillhouse.core.distill.scratch import train_from_scratch
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Rebuild, State, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import BoundStep, Evaluator
@@ -36,13 +37,20 @@ def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> S
     They learn from the same teacher, data and loss terms. *From scratch* has the found model's
     shape; *scaled down* is the teacher made uniformly narrower until it is no larger. Before them
     stand the variants that methods compare (`Method.compared`), with which *from scratch* goes.
+
+    Raises UserError where that number is 0: networks that nothing trained are no comparison.
     """
     variants = _variants(opened, evaluator, found)
     if not opened.plan.run.baselines and not variants:
         return ()
+    updates = found.student.updates
+    if not updates:
+        raise UserError(
+            "expected a found model of which it is known how long it was trained, to train the "
+            "controls as long, got 0 updates; set baselines: false"
+        )
     cheapest = opened.plan.run.search.rungs[0]
     state = evaluator.realise(found.entry.configuration, cheapest)
-    updates = found.student.updates
     shape = description(found.student)
     alone = _trained(opened, "scratch", "from scratch", shape, state, updates)
     if not opened.plan.run.baselines:

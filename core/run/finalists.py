@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import torch
 
+from stillhouse.core.cost.counting import module_sheet
 from stillhouse.core.cost.limits import Limit
+from stillhouse.core.cost.model import counted
 from stillhouse.core.cost.names import P95
 from stillhouse.core.evaluate import Artefact, Rebuild, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
-from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator, predict
+from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator, predict, skeleton_of
 from stillhouse.core.evaluate.skeletons import description, skeleton
 from stillhouse.core.measure import (
     DeviceFile,
@@ -30,6 +32,7 @@ from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY
 
 _P95: Final = P95[LATENCY]
+_COUNTS: Final = ("parameters", "macs", "memory_kb")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,23 @@ def in_full(
     return restored(opened, label, key, make)
 
 
+def as_realised(opened: Opened, entry: Entry, student: Student) -> Entry:
+    """The entry with the student's own exact counts, where less came out than its skeleton has.
+
+    A method may leave out what turned out to be of no use, such as an ensemble's models of weight
+    0. Costs that are predicted, and energy, stay those of the skeleton.
+    """
+    whole = skeleton_of(opened.steps, entry.configuration, opened.context)
+    if _elements(whole) == _elements(student):
+        return entry
+    exact = counted(module_sheet([student.module], opened.task.example(1)))
+    return replace(entry, costs={**entry.costs, **{n: float(exact[n][0]) for n in _COUNTS}})
+
+
+def _elements(student: Student) -> int:
+    return sum(tensor.numel() for tensor in student.module.state_dict().values())
+
+
 def recipe_facts(opened: Opened) -> Any:
     """The recipe as plain data, with the sources of methods that name files, for keys."""
     space = opened.plan.space
@@ -140,7 +160,8 @@ def measured_group(
     for entry in entries:
         try:
             student = realised(opened, evaluator, entry)
-            ready.append((entry, student, export(opened, student, folder)))
+            own = as_realised(opened, entry, student)
+            ready.append((own, student, export(opened, student, folder)))
         except (CandidateError, ExportError) as error:
             failed.append({"configuration": entry.configuration, "error": str(error)})
     known_ms = [entry.costs[LATENCY] for entry, *_ in ready]

@@ -39,31 +39,33 @@ class PooledTask(Task):
         return inputs
 
 
-def train_head(module: nn.Module, settings: TrainSettings, context: Context) -> FitResult:
+def train_head(
+    module: nn.Module, settings: TrainSettings, context: Context, label: str = "teacher"
+) -> FitResult:
     """Train the head of `context.family`'s network in place; the rest runs once a sample.
 
-    Inputs are seen as they are, without the task's training views. Raises `UserError` for a
-    family without a head of its own.
+    Inputs are seen as they are, without the task's training views. `label` is as for `fit`. Raises
+    `UserError` for a family without a head of its own.
     """
     name = context.family.head(context.full)
     if name is None:
         raise UserError(
-            f"teacher.freeze: '{context.family.name}' has no head of its own to train; take "
+            f"{label}.freeze: '{context.family.name}' has no head of its own to train; take "
             "freeze out"
         )
     head = module.get_submodule(name)
-    data = _pooled(module, head, context)
+    data = _pooled(module, head, context, label)
     return fit(
         head,
         structure=context.full,
         state=State({}, data),
         settings=settings,
         context=replace(context, task=PooledTask(context.task, data)),
-        label="teacher",
+        label=label,
     )
 
 
-def _pooled(module: nn.Module, head: nn.Module, context: Context) -> TaskData:
+def _pooled(module: nn.Module, head: nn.Module, context: Context, label: str) -> TaskData:
     """The data with what the head is given for every sample in place of the inputs."""
     data = context.task.data
     found: list[Tensor] = []
@@ -71,7 +73,8 @@ def _pooled(module: nn.Module, head: nn.Module, context: Context) -> TaskData:
     device = torch.device(context.device)
     module.eval().to(device)
     try:
-        with context.task_progress("teacher/features", len(data.train) + len(data.validation)) as p:
+        samples = len(data.train) + len(data.validation)
+        with context.task_progress(f"{label}/features", samples) as p:
             train, validation = (
                 _seen(module, split, found, device, p.advance)
                 for split in (data.train, data.validation)

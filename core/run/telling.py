@@ -96,6 +96,7 @@ def save_best(told: Told, summary: RunSummary) -> None:
     best, opened = told.certified.passed[0], told.opened
     extra = {
         "task": opened.task.name,
+        "data": opened.task.viewed(()).data.sha256,
         "labels": list(opened.task.labels),
         "input_shape": list(opened.task.input_shape),
         "inputs": dict(summary.inputs),

@@ -38,11 +38,18 @@ def assistant(
     order: tuple[int, ...] = (),
     channels: tuple[int, ...] = (),
     batch_size: int = 0,
+    update_macs: float | None = None,
     seed: int | None = None,
 ) -> Assistant:
-    """An assistant with its exact costs; `batch_size` is that of its updates, 0 if not known."""
+    """An assistant with its costs.
+
+    `batch_size` is that of its updates, 0 if not known. `update_macs` is what a sample took of the
+    forward passes of an update, its own MACs by default; those of drawn subnets are equal shares of
+    their supernet's.
+    """
     costs = counted(student.module, channels, context)
-    trained = _PASSES * costs["macs"] * student.updates * batch_size
+    macs = costs["macs"] if update_macs is None else update_macs
+    trained = round(_PASSES * macs * student.updates * batch_size)
     member = Member(
         name,
         source,
@@ -54,6 +61,7 @@ def assistant(
         macs=costs["macs"],
         training_macs=trained,
         seed=seed,
+        updates=student.updates,
     )
     return Assistant(member, student.module.eval())
 

@@ -12,7 +12,7 @@ from stillhouse.core.evaluate import Context, State, Student, Teacher
 from stillhouse.core.evaluate.named_weights import take_named
 from stillhouse.core.run.frozen import train_head
 from stillhouse.plugins.ensemble.assistant import Assistant, assistant
-from stillhouse.plugins.ensemble.drawing import drawn
+from stillhouse.plugins.ensemble.drawing import drawn, sandwich_macs
 from stillhouse.plugins.ensemble.given import take_checkpoint
 from stillhouse.plugins.ensemble.lesson import lesson, sources
 from stillhouse.plugins.ensemble.member import TEACHER, as_teacher
@@ -54,9 +54,11 @@ def _made(
     state = State(taught_by, net.context.task.data, terms=(term,) if share else ())
     learnt_from = tuple(taught_by) if share else ()
     if net.section["draw"]:
+        students = drawn(net, state, net.settings(share), above)
+        macs = sandwich_macs(net) / len(students)
         return [
-            _counted(net, "drawn", one, learnt_from, f"{net.name}-{k}")
-            for k, one in enumerate(drawn(net, state, net.settings(share), above), 1)
+            _counted(net, "drawn", one, learnt_from, f"{net.name}-{k}", macs)
+            for k, one in enumerate(students, 1)
         ]
     if net.section["freeze"]:
         return [_counted(net, "trained", _trained(net, state, share))]
@@ -66,10 +68,10 @@ def _made(
 def _trained(net: Network, state: State, share: float) -> Student:
     """A network taught by the state's teachers; a frozen one's head by labels alone."""
     module, frozen = net.fresh(net.seed), bool(net.section["freeze"])
-    who = f"assistant {net.name}"
-    take_named(module, net.family, net.params, net.structure, who, frozen)
+    label = f"assistant/{net.name}"
+    take_named(module, net.family, net.params, net.structure, f"assistant {net.name}", frozen)
     if frozen:
-        result = train_head(module, net.settings(0.0), net.context)
+        result = train_head(module, net.settings(0.0), net.context, label)
     else:
         result = fit(
             module,
@@ -77,7 +79,7 @@ def _trained(net: Network, state: State, share: float) -> Student:
             state=state,
             settings=net.settings(share),
             context=net.context,
-            label=f"assistant/{net.name}",
+            label=label,
         )
     return Student(net.family.name, net.structure, module, result.updates)
 
@@ -88,6 +90,7 @@ def _counted(
     student: Student,
     learnt_from: tuple[str, ...] = (),
     name: str = "",
+    update_macs: float | None = None,
 ) -> Assistant:
     return assistant(
         source,
@@ -97,5 +100,6 @@ def _counted(
         learnt_from=learnt_from,
         channels=channels_of(net.section),
         batch_size=net.section["batch_size"],
+        update_macs=update_macs,
         seed=net.seed if source != "given" else None,
     )

@@ -24,12 +24,12 @@ from stillhouse.plugins.ensemble.assistant import (
 )
 from stillhouse.plugins.ensemble.assistants import assistants
 from stillhouse.plugins.ensemble.given import (
-    loaded_runs,
     predicted,
     predicted_names,
     predicted_on,
 )
 from stillhouse.plugins.ensemble.member import TEACHER, Member, as_teacher, members, teachers
+from stillhouse.plugins.ensemble.runs import loaded_runs
 
 CACHED: Final[tuple[SplitName, ...]] = ("tuning", "train")
 
@@ -46,7 +46,7 @@ def prepared(state: State, params: Any, context: Context) -> Artefact:
     """
     if params.limit_on == "latency_ms":
         refuse_untimed(context)
-    made = [*assistants(state, params, context), *loaded_runs(params.runs, context)]
+    made = [*assistants(state, params, context), *loaded_runs(params, context)]
     files = predicted_names(params.predictions) if params.predictions else []
     teacher = teacher_itself(state.teachers[TEACHER], context)
     if params.limit_on == "latency_ms":

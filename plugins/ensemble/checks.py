@@ -16,12 +16,11 @@ from stillhouse.plugins.ensemble.given import (
     predicted,
     predicted_names,
     predicted_on,
-    run_fits,
-    run_name,
     take_checkpoint,
 )
 from stillhouse.plugins.ensemble.member import TEACHER
 from stillhouse.plugins.ensemble.network import Network, names, network
+from stillhouse.plugins.ensemble.runs import run_fits, run_name
 from stillhouse.plugins.ensemble.term import once, refuse_files
 
 
@@ -45,12 +44,13 @@ def refuse(params: Any, context: Context) -> None:
         for name, section in zip(names(params.assistants), params.assistants, strict=True)
     ]
     for path in params.runs:
-        run_fits(Path(path), context)
+        run_fits(Path(path), params, context)
     files = _files(params, context)
     models = _named_once(params, networks, files)
     _refuse_absent(params, models)
     _refuse_given(params, models)
-    _refuse_stacking(params, context)
+    _refuse_unknown_costs(params, models, files)
+    _refuse_solver(params, context)
     once(params, context)
     for net in networks:
         _refuse_network(net)
@@ -128,7 +128,7 @@ def _refuse_given(params: Any, names: Sequence[str]) -> None:
         )
 
 
-def _refuse_stacking(params: Any, context: Context) -> None:
+def _refuse_solver(params: Any, context: Context) -> None:
     if params.weights == "stacking" and (context.task.several or params.calibrate):
         raise UserError(
             "ensemble.weights: stacking needs one label a sample and no calibration; use "
@@ -142,6 +142,28 @@ def _refuse_stacking(params: Any, context: Context) -> None:
             "ensemble.weights: em is for the log-loss of mixed probabilities; use slsqp or "
             "differential-evolution"
         )
+    if params.weights == "slsqp" and params.objective == "accuracy":
+        raise UserError(
+            "ensemble.weights: slsqp needs an objective with a gradient, got accuracy; use "
+            "differential-evolution or greedy"
+        )
+
+
+def _refuse_unknown_costs(params: Any, models: Sequence[str], files: Sequence[str]) -> None:
+    """A limit needs the cost of every model that may be mixed; of files only training is known.
+
+    Given weights need it of those above 0 alone, which `weighed` looks at.
+    """
+    solved = params.weights not in ("given", "none", "teacher-alone")
+    if params.limit is None or params.limit_on == "training_macs" or not solved:
+        return
+    allowed = [models[place] for place in params.only or range(len(models))]
+    if unknown := [name for name in allowed if name in files]:
+        raise UserError(
+            f"ensemble.limit: expected models whose {params.limit_on} are known, but of "
+            f"{', '.join(unknown)} there are only predictions; use at_most, limit training_macs, "
+            "or leave them out with only"
+        )
 
 
 def _refuse_limit(params: Any, networks: Sequence[Network]) -> None:
@@ -151,7 +173,7 @@ def _refuse_limit(params: Any, networks: Sequence[Network]) -> None:
     if not told or any(net.section["draw"] for net in networks):
         return
     costs = {}
-    for net in networks:
+    for net in [networks[place] for place in params.only or range(len(networks))]:
         sheet = net.family.sheet(net.structure, net.family.columns([net.structure]))
         costs[net.name] = float(totals(sheet, (params.limit_on,))[params.limit_on][0])
     least = min(costs, key=lambda name: costs[name])

@@ -53,7 +53,8 @@ class DeployedEnsemble(Method):
         if context.task.channels:
             raise UserError(
                 f"{NAME}: expected a student that sees whole inputs, of which every model takes "
-                "its own channels; take student.channels out"
+                "its own channels; take student.channels out, or where only the teacher has "
+                "channels, add a student without them"
             )
         refuse(_shared(choice.params), context)
 
@@ -85,7 +86,7 @@ class DeployedEnsemble(Method):
         self, state: State, choice: Choice, artefact: Artefact, context: Context
     ) -> Mapping[str, Any]:
         shown = exhibited(state, Choice(_shared(choice.params)), artefact, context)
-        return {**shown, "method": NAME, "distil_temperature": None}
+        return {**shown, "method": NAME, "distil_temperature": None, "deployed": True}
 
 
 def _shared(params: Any) -> EnsembleParams:
@@ -101,7 +102,7 @@ def _student(artefact: Artefact, found: Weighed, params: Any, context: Context) 
     own = [everyone[place] for place in found.used]
     parts = [Part(one.described or {}, one.channels, one.order) for one in own]
     networks = [copy.deepcopy(plain(running[one.name])) for one in own]
-    student = _as_student(parts, networks, params, context)
+    student = _as_student(parts, networks, params, context, max(one.updates for one in own))
     mixture = cast("SeveralNetworks", student.module)
     mixture.weights.copy_(torch.from_numpy(found.weights[found.used]))
     mixture.temperature.fill_(found.temperature)
@@ -109,9 +110,17 @@ def _student(artefact: Artefact, found: Weighed, params: Any, context: Context) 
 
 
 def _as_student(
-    parts: Sequence[Part], networks: Sequence[nn.Module], params: Any, context: Context
+    parts: Sequence[Part],
+    networks: Sequence[nn.Module],
+    params: Any,
+    context: Context,
+    updates: int = 0,
 ) -> Student:
-    """A student of the first network's family, whose form the method changes to that of all."""
+    """A student of the first network's family, whose form the method changes to that of all.
+
+    `updates` are the most that any of the networks has received, as the networks of one trained
+    from scratch would all receive them together.
+    """
     record = {
         "parts": [part.record() for part in parts],
         "mixing": params.mixing,
@@ -119,9 +128,8 @@ def _as_student(
     }
     module = _several(parts, networks, params.mixing, context.task.several)
     first = parts[0].described
-    return Student(
-        first["family"], first["structure"], module.eval(), rebuilds=(Rebuild(NAME, record),)
-    )
+    form = (Rebuild(NAME, record),)
+    return Student(first["family"], first["structure"], module.eval(), updates, form)
 
 
 def _several(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.config.records import PluginUse
-from stillhouse.core.cost.terms import parameters
+from stillhouse.core.cost.terms import parameters, totals
 from stillhouse.core.distill.paths import Sandwich
 from stillhouse.core.distill.regions import POOL, gene_by_gene
 from stillhouse.core.distill.settings import TrainSettings
@@ -71,6 +71,15 @@ def drawn(
             )
         found.append(Student(net.family.name, elastic.structure(genes), own, updates))
     return found
+
+
+def sandwich_macs(net: Network) -> float:
+    """MACs of a sample's forward passes in an update: both ends, and the rest as their mean."""
+    space = supernet_space(net)
+    ends = space.corners()[[0, 2]]
+    full = net.family.whole(net.structure, space.decode(ends[1]))
+    smallest, largest = totals(net.family.sheet(full, space.columns(ends)), ("macs",))["macs"]
+    return float(smallest + largest) * (2 + _MIDDLE) / 2
 
 
 def structures(net: Network, student_parameters: float) -> list[Structure]:

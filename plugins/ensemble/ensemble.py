@@ -9,14 +9,14 @@ from typing import Any, Final, final
 from stillhouse.core.evaluate import Artefact, Choice, Context, Method, State
 from stillhouse.plugins.ensemble.cached import prepared
 from stillhouse.plugins.ensemble.checks import refuse
-from stillhouse.plugins.ensemble.exhibit import exhibited
+from stillhouse.plugins.ensemble.exhibit import exhibited, tuning_loss
 from stillhouse.plugins.ensemble.given import digests
 from stillhouse.plugins.ensemble.member import TEACHER, members, teachers
 from stillhouse.plugins.ensemble.mixture import EnsembleTeacher, Mixing
 from stillhouse.plugins.ensemble.term import ENSEMBLE, ensemble_term, named, once, sigmoid
 from stillhouse.plugins.ensemble.weighing import Weighed, mixable, weighed
 
-ARMS: Final = {
+ARMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "uniform": {"weights": "uniform"},
     "best-single": {"weights": "best-single", "include_teacher": False},
     "teacher-alone": {"weights": "teacher-alone"},
@@ -70,15 +70,19 @@ class TeachingEnsemble(Method):
     def controls(self, params: Any) -> Mapping[str, Mapping[str, Any]]:
         if not (params.assistants or params.runs or params.predictions):
             return {}
-        return {role: arm for role, arm in ARMS.items() if arm["weights"] != params.weights}
+        return {
+            role: arm
+            for role, arm in ARMS.items()
+            if any(getattr(params, name) != value for name, value in arm.items())
+        }
 
     def proxy(
         self, state: State, choice: Choice, artefact: Artefact, context: Context
     ) -> float | None:
-        """The mixture's value on the tuning split, of choices with one objective; higher better."""
+        """The mixture's log-loss on the tuning split, negative, whatever weights were found by."""
         if choice.params.weights == "none":
             return None
-        return -weighed(artefact, choice, context).value
+        return -tuning_loss(artefact, weighed(artefact, choice, context), choice.params.mixing)
 
     def exhibit(
         self, state: State, choice: Choice, artefact: Artefact, context: Context

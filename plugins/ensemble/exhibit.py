@@ -77,6 +77,13 @@ def exhibited(
     }  # fmt: skip
 
 
+def tuning_loss(artefact: Artefact, found: Weighed, mixing: str) -> float:
+    """Mean log-loss of a mixture on the tuning split, in nats."""
+    tuning = predictions(artefact, "tuning")
+    said = answers(tuning, found.weights, mixing, found.temperature, found.stack)
+    return float(log_losses(said, tuning).mean())
+
+
 def _lines(artefact: Artefact, choice: Choice, context: Context) -> list[Mixture]:
     """The chosen mixture, other ways to find weights, then every model alone."""
     params, everyone = choice.params, members(artefact)

@@ -1,9 +1,8 @@
-"""Assistants that somebody else trained: checkpoints, finished runs, files of predictions."""
+"""Assistants that somebody else trained: checkpoints, files of predictions; and what they hold."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,71 +10,13 @@ import numpy as np
 from torch import nn
 
 from stillhouse.core.errors import DataError, UserError
-from stillhouse.core.evaluate import Context, Rebuild, Student
+from stillhouse.core.evaluate import Context
 from stillhouse.core.evaluate.data import SplitName
 from stillhouse.core.evaluate.prediction_files import read_files
 from stillhouse.core.evaluate.predictions import Predictions
-from stillhouse.core.run.loading import described, load
-from stillhouse.plugins.ensemble.assistant import Assistant, assistant
 
 SUFFIXES: Final = (".npy", ".npz", ".csv")
 _TRAINED: Final = (".json", ".safetensors", ".bin")
-
-
-def loaded_runs(folders: Sequence[str], context: Context) -> list[Assistant]:
-    """The found models of finished runs; answers are put into the task's order of classes.
-
-    Raises:
-        UserError: a model has other classes or inputs; RunDirectoryError: a run is not finished.
-    """
-    return [_loaded(Path(folder), context) for folder in folders]
-
-
-def run_fits(folder: Path, context: Context) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels that a run's model sees, and the places of the task's classes in its answers.
-
-    Raises as `loaded_runs` does.
-    """
-    record = described(folder)
-    channels = tuple(record.get("channels", ()))
-    shape = tuple(record.get("input_shape", ()))
-    if shape != context.task.viewed(channels).input_shape:
-        raise UserError(
-            f"ensemble.runs: {folder}: expected a model of inputs "
-            f"{context.task.viewed(channels).input_shape}, got {shape}; choose a run on the same "
-            "inputs"
-        )
-    return channels, _order(tuple(record.get("labels", ())), context.task.labels, folder)
-
-
-def _loaded(folder: Path, context: Context) -> Assistant:
-    channels, order = run_fits(folder, context)
-    record = described(folder)
-    student = Student(
-        record["family"],
-        record["structure"],
-        load(folder, context.catalogue),
-        rebuilds=tuple(Rebuild(**change) for change in record["rebuilds"]),
-    )
-    name = run_name(folder)
-    return assistant("given", student, context, name=name, order=order, channels=channels)
-
-
-def run_name(folder: Path) -> str:
-    """What a run is called among the models: as its folder."""
-    return folder.parent.name if folder.name == "best" else folder.name
-
-
-def _order(came: tuple[str, ...], wanted: tuple[str, ...], folder: Path) -> tuple[int, ...]:
-    """Places of the task's classes in the model's answers; () where they are the same."""
-    if came == wanted:
-        return ()
-    if sorted(came) != sorted(wanted):
-        raise UserError(
-            f"ensemble.runs: {folder}: expected a model of the classes {', '.join(wanted)}, got "
-            f"{', '.join(came)}; choose a run on the same classes"
-        )
-    return tuple(came.index(name) for name in wanted)
 
 
 def take_checkpoint(module: nn.Module, path: str, name: str) -> nn.Module:
@@ -158,7 +99,8 @@ def digests(params: Any) -> dict[str, str] | None:
         found += _weights(Path(section["folder"])) if section.get("folder") else []
     found += [path for run in params.runs for path in _model(Path(run))]
     if params.predictions is not None:
-        found += [p for p in sorted(Path(params.predictions).glob("*")) if p.suffix in SUFFIXES]
+        folder = Path(params.predictions)
+        found += [path for split in ("train", "tuning") for path in _files(folder, split).values()]
     return {str(path): _sha256(path) for path in found} or None
 
 

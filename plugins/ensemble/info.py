@@ -19,6 +19,11 @@ class MixtureParams(Params):
         (), kind="paths", searchable=False,
         help="finished runs whose found models are assistants as they are",
     )  # fmt: skip
+    other_data: bool = param(
+        False, searchable=False,
+        help="runs may have learnt from other data, or the same divided otherwise: then see to it "
+        "that nothing of this run's tuning and test splits was among it",
+    )  # fmt: skip
     topology: str = param(
         "flat",
         choices=("flat", "cascade", "dense"),

@@ -23,7 +23,8 @@ class Member:
     `source` is trained, drawn, given, file or teacher; `described` rebuilds the network (None for a
     file of predictions and for the teacher). `order` are the places of the task's classes in the
     network's own answers, empty where they are the same. `training_macs` counts three forward
-    passes' worth for each sample that it learnt from.
+    passes' worth for each sample that it learnt from; `updates` are the optimiser steps its weights
+    have received, 0 if not known.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Member:
     training_macs: int | None = None
     latency_ms: float | None = None
     seed: int | None = None
+    updates: int = 0
 
     def record(self) -> dict[str, Any]:
         return asdict(self)

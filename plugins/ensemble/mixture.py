@@ -75,7 +75,7 @@ class EnsembleTeacher(Teacher):
         """Logits (batch, classes) from those of the members (members, batch, classes)."""
         if self.mixing.stack is not None:
             shown = answers.cpu().double().softmax(-1).float().numpy()
-            return stacked(shown, self.mixing.stack).to(answers)
+            return stacked(shown, self.mixing.stack, self.mixing.sigmoid).to(answers)
         weights = self.weights.to(answers)[:, None, None]
         scores = answers / self.mixing.temperature
         if self.mixing.kind == "logits" or len(answers) == 1:
@@ -88,6 +88,10 @@ class EnsembleTeacher(Teacher):
         return self.at * (shares + (scores / self.at).log_softmax(-1)).logsumexp(0)
 
 
-def stacked(probabilities: NDArray[Any], stack: Stack) -> Tensor:
-    """Logits (batch, classes), float64, of what a stack says of (models, batch, classes)."""
-    return torch.from_numpy(stack.predict(probabilities)).clamp_min(_LEAST).log()
+def stacked(probabilities: NDArray[Any], stack: Stack, sigmoid: bool = False) -> Tensor:
+    """Logits (batch, classes), float64, of what a stack says of (models, batch, classes).
+
+    Their softmax, or with `sigmoid` their sigmoid, is what the stack predicts.
+    """
+    said = torch.from_numpy(stack.predict(probabilities))
+    return said.logit(_LEAST) if sigmoid else said.clamp_min(_LEAST).log()

@@ -12,8 +12,8 @@ from stillhouse.core.evaluate import Context
 from stillhouse.core.run.loading import described
 from stillhouse.plugins.ensemble.assistants import student_parameters
 from stillhouse.plugins.ensemble.drawing import structures
-from stillhouse.plugins.ensemble.given import run_fits
 from stillhouse.plugins.ensemble.network import names, network
+from stillhouse.plugins.ensemble.runs import run_fits
 
 
 @final
@@ -47,7 +47,7 @@ def listed(params: Any, context: Context) -> list[Part]:
         channels = channels_of(section)
         found += [Part(_plain(net.family.name, one), channels) for one in shapes]
     for folder in params.runs:
-        channels, order = run_fits(Path(folder), context)
+        channels, order = run_fits(Path(folder), params, context)
         record = described(folder)
         known = {key: record[key] for key in ("family", "structure", "rebuilds")}
         found.append(Part(known, channels, order))

@@ -44,6 +44,11 @@ def several(array: NDArray[np.generic], where: str) -> Several:
             f"{where}: expected 0 or 1 for every label of a sample, got {array[sample, label]} in "
             f"sample {sample}, label {label}; give one class a sample as (samples,)"
         )
+    if (array.astype(np.float32).sum(1) == 1).all():
+        raise DataError(
+            f"{where}: expected labels of which a sample may have several, got exactly one in "
+            "every sample; give one class a sample as (samples,), as by argmax(1)"
+        )
     return array.astype(np.float32)
 
 

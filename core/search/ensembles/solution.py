@@ -24,9 +24,10 @@ class Solution:
 
     `value` is the objective's, lower being better: nats a sample, Brier score, or error rate for
     `accuracy`. `gap` is the value less the exact referee's for the same models and temperature,
-    EM's for mixed probabilities and SLSQP's for mixed logits; None unless the objective is
-    log-loss. `evaluations` counts candidates valued. With `stacking`, `stack` predicts, `value` is
-    the stack's, and `weights` are only each model's share of its coefficients.
+    EM's for mixed probabilities and SLSQP's for mixed logits; None unless the objective is log-
+    loss, and of a stack, which is no mixture. `evaluations` counts candidates valued. With
+    `stacking`, `stack` predicts, `value` is the stack's, and `weights` are only each model's share
+    of its coefficients.
     """
 
     weights: Array

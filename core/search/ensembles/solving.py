@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from stillhouse.core.errors import UserError, nearest
 from stillhouse.core.search.ensembles.checking import Array, Numbers, Predictions, checked, simplex
 from stillhouse.core.search.ensembles.limits import Limits, chosen, limits
-from stillhouse.core.search.ensembles.reduction import Family, Wanted, reduced
-from stillhouse.core.search.ensembles.solution import Solution, referee, solved, spread
+from stillhouse.core.search.ensembles.reduction import Wanted, reduced
+from stillhouse.core.search.ensembles.solution import Solution, solved, spread
 from stillhouse.core.search.ensembles.stacking import stack
 
 SOLVERS: Final = (
@@ -68,7 +68,7 @@ def solve(
     if solver != "stacking" or len(members) == 1:
         return solved(family, members, objective, mixing, solver, seed, first, workers)
     _stackable(objective, np.ndim(targets), temperature)
-    return _stacked(given, wanted, members, family, str(objective), mixing)
+    return _stacked(given, wanted, members, str(objective), mixing)
 
 
 def loss(
@@ -103,13 +103,11 @@ def _stacked(
     given: NDArray[Any],
     targets: Numbers,
     members: Sequence[int],
-    family: Family,
     objective: str,
     mixing: str,
 ) -> Solution:
     own = given if len(members) == len(given) else given[list(members)]
     fitted = stack(own, targets, logits=mixing == "logits")
     value = reduced(fitted.predict(own)[None], targets, objective).middle.value(np.ones(1))
-    gap = value - referee(family.restricted(members).middle) if objective == "log_loss" else None
     weights = spread(fitted.shares, members, len(given))
-    return Solution(weights, 1.0, mixing, objective, value, gap, fitted.evaluations, fitted)
+    return Solution(weights, 1.0, mixing, objective, value, None, fitted.evaluations, fitted)

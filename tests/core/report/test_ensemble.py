@@ -9,7 +9,7 @@ import pytest
 
 from stillhouse.core.errors import UserError
 from stillhouse.core.report.ensemble import Ensemble, ensembles
-from stillhouse.core.report.ensemble_names import title
+from stillhouse.core.report.ensemble_names import against, title
 from stillhouse.core.report.ensemble_settings import optimality, settings, topology
 from stillhouse.core.report.ensemble_words import lead, sentence, standing
 from stillhouse.core.run.summary import RunSummary
@@ -96,9 +96,22 @@ def test_one_assistant_is_not_compared_with_itself(mixed: Mixed) -> None:
     assert optimality(found) == "that of the exact optimum (EM)"
 
 
+def test_a_teacher_that_is_the_best_single_model_is_no_assistant(mixed: Mixed) -> None:
+    best = mixed().rows[3]
+    assert (best.role, against(best)) == ("best-single", "the best single assistant")
+    own = replace(best, label="teacher")
+    assert against(own) == "the best single model (teacher)"
+
+
 def test_a_mixture_that_taught_nobody_is_not_said_to_have(mixed: Mixed) -> None:
     assert "did not learn from it." in lead(mixed(unused=True))
     assert "Taught by" not in sentence(mixed(unused=True))
+
+
+def test_a_mixture_that_is_itself_returned_is_not_said_to_have_taught(mixed: Mixed) -> None:
+    own = mixed(deployed=True, distil_temperature=None)
+    assert told(sentence(own)).startswith("Made of resnet-38 60.0 %, resnet-26 30.0 %, plain-6 10")
+    assert "Taught by" not in sentence(own)
 
 
 @pytest.mark.parametrize(

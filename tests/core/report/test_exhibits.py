@@ -53,6 +53,9 @@ def test_an_ensemble_stands_before_the_arms_of_its_students(
     twice = render(replace(shown, exhibits=[mixture, {**mixture, "method": "other"}]))
     assert "taught the student (other)" in twice
     assert sections(twice).count("ensemble") == 1
+    own = render(replace(shown, exhibits=[{**mixture, "deployed": True}]))
+    assert "The mixture that is the model" in own
+    assert "taught the student" not in own
 
 
 def test_two_methods_with_exhibits_are_told_apart(

@@ -63,6 +63,6 @@ def test_page_and_card_stand_by_which_student_was_returned(
     alone = students(chosen="labels-alone")
     assert by_labels(comparisons(alone))
     assert "The mixture that taught the student" not in render(alone)
-    assert "learnt from labels alone, not from it." in render(alone)
+    assert "did not learn from it." in render(alone)
     assert "Taught by" not in model_card(alone)
     assert "not what the student learnt from" in model_card(alone)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from stillhouse.core.config.runfile import load
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Silent
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.report.rows import lines
+from stillhouse.core.run.controls import control_networks
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
@@ -49,3 +53,11 @@ def test_all_three_ends_stand_beside_the_found_model(compared: RunSummary) -> No
 def test_the_closing_table_names_them(compared: RunSummary) -> None:
     labels = [line.label for line in lines(compared)]
     assert labels == ["teacher", "found", "as inherited", "fine-tuned", "from scratch"]
+
+
+def test_a_found_model_that_nothing_trained_has_no_controls() -> None:
+    run: Any = SimpleNamespace(plan=SimpleNamespace(run=SimpleNamespace(baselines=True)))
+    found: Any = SimpleNamespace(student=SimpleNamespace(updates=0))
+    nothing: Any = SimpleNamespace(steps=())
+    with pytest.raises(UserError, match="got 0 updates; set baselines: false"):
+        control_networks(run, nothing, found)

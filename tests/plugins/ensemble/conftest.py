@@ -187,7 +187,8 @@ def saved_run(tmp_path: Path) -> Callable[..., Path]:
         best.mkdir(parents=True)
         record = {
             "format": 1, "family": "keyword-transformer", "structure": dict(structure),
-            "rebuilds": [], "labels": ["a", "b", "c"], "input_shape": [8, 5], **changes,
+            "rebuilds": [], "data": "tiny", "labels": ["a", "b", "c"], "input_shape": [8, 5],
+            **changes,
         }  # fmt: skip
         (best / "model.json").write_text(json.dumps(record))
         save_file(network.state_dict(), best / "model.safetensors")

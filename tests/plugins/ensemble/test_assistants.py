@@ -161,6 +161,8 @@ def test_drawn_assistants_cost_one_training_and_rise_in_size(
     found = members(artefact)[1:]
     assert [one.name for one in found] == ["super-1", "super-2", "super-3"]
     assert {(one.source, one.learnt_from) for one in found} == {("drawn", ("teacher",))}
+    assert len({one.training_macs for one in found}) == 1
+    assert found[0].training_macs > found[0].macs * 24
     sizes = [one.parameters for one in found]
     own = sum(w.numel() for w in stage.network(0).parameters())
     assert own < sizes[0] < sizes[1] < sizes[2]
@@ -224,6 +226,16 @@ def test_named_weights_are_taken_and_frozen_ones_learn_a_head_alone(
     assert all(torch.allclose(tensors[f"2/{name}"], named[name], atol=1e-4) for name in named)
     assert not torch.equal(tensors["1/head.weight"], tensors["2/head.weight"])
     assert [one.learnt_from for one in members(artefact)] == [(), (), ("teacher",)]
+
+
+def test_a_frozen_assistant_without_a_head_is_named(
+    stage: Any, section: Section, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, kept = type(stage.context.family), stage.network(5).state_dict()
+    monkeypatch.setattr(kind, "pretrained", lambda *_: kept)
+    monkeypatch.setattr(kind, "head", lambda *_: None)
+    with pytest.raises(UserError, match=r"^assistant/own\.freeze: 'keyword-transformer' has no he"):
+        stage.prepared(assistants=(section(name="own", freeze=True),))
 
 
 def test_an_assistant_sees_its_own_channels_in_training_and_when_asked(

@@ -183,13 +183,17 @@ def test_cached_targets_of_augmented_inputs(staged: Callable[..., Any], section:
         ({"labels": ["a", "b"]}, "a model of the classes a, b, c, got a, b"),
         ({"input_shape": [8, 4]}, r"a model of inputs \(8, 5\), got \(8, 4\)"),
         ({"channels": [0, 1]}, r"a model of inputs \(8, 2\), got \(8, 5\)"),
-        ({"channels": [0, 7], "input_shape": [8, 2]}, "expected numbers from 0 to 4"),
+        ({"channels": [0, 7], "input_shape": [8, 2]}, "another: .* expected numbers from 0 to 4"),
+        ({"inputs": {"preparation": "log-mel of 1 s"}}, "made so: mfcc; got .*: log-mel of 1 s;"),
+        ({"outputs": {"several": True}}, r"one class a sample \(softmax\), as .* any number of"),
     ],
 )
 def test_a_run_on_other_classes_or_inputs(
     stage: Any, saved_run: Callable[..., Path], changes: dict[str, Any], message: str
 ) -> None:
-    run = saved_run(stage.network(1), {}, **changes)
+    stage.context.task.preparation = "mfcc"
+    check(stage, runs=(str(saved_run(stage.network(1), {}, inputs={"preparation": "mfcc"})),))
+    run = saved_run(stage.network(1), {}, name="another", **changes)
     with pytest.raises(UserError, match=message):
         check(stage, runs=(str(run),))
 
@@ -237,6 +241,20 @@ def test_a_limit_below_the_cheapest_assistant(stage: Any, section: Section, cost
     check(stage, assistants=sections, limit_on=cost, limit=1.0, weights="none")
 
 
+def test_a_limit_on_a_cost_that_files_of_predictions_have_not(
+    stage: Any, section: Section, folder: Path
+) -> None:
+    own = {"assistants": (section(name="a"),), "predictions": str(folder), "limit": 1e9}
+    for cost in ("parameters", "macs", "latency_ms"):
+        with pytest.raises(UserError, match=f"whose {cost} are known, but of one, two there are"):
+            check(stage, limit_on=cost, **own)
+    with pytest.raises(UserError, match="but of two there are only predictions"):
+        check(stage, only=(0, 2), **own)
+    check(stage, limit_on="training_macs", **own)
+    check(stage, only=(0,), **own)
+    check(stage, weights="given", given=(1.0, 0.0, 0.0), **own)
+
+
 def test_weights_for_another_number_of_models(stage: Any, section: Section) -> None:
     sections = (section(name="a"), section(name="b"))
     check(stage, assistants=sections, weights="given", given=(0.5, 0.5))
@@ -261,6 +279,26 @@ def test_solvers_that_do_not_serve_the_objective(
     for given in ({"weights": "em", "mixing": "logits"}, {"weights": "em", "objective": "brier"}):
         with pytest.raises(UserError, match="em is for the log-loss of mixed probabilities"):
             check(stage, **given, **own)
+    check(stage, weights="slsqp", objective="brier", **own)
+    with pytest.raises(UserError, match="slsqp needs an objective with a gradient, got accuracy"):
+        check(stage, weights="slsqp", objective="accuracy", **own)
     for one, given in ((stage, {"calibrate": True}), (staged(several=True), {})):
         with pytest.raises(UserError, match="stacking needs one label a sample and no calib"):
             check(one, weights="stacking", **given, **own)
+
+
+def test_a_run_that_may_have_learnt_from_other_data_is_refused(
+    stage: Any, saved_run: Callable[..., Path]
+) -> None:
+    for name, data, came in (("one", "others", "of other data"), ("two", "", "does not say")):
+        run = str(saved_run(stage.network(1), {}, name=name, data=data))
+        with pytest.raises(UserError, match=f"{came}.*write other_data: true"):
+            check(stage, runs=(run,))
+        check(stage, runs=(run,), other_data=True)
+
+
+def test_a_limit_is_held_against_the_models_that_may_be_mixed(stage: Any, section: Section) -> None:
+    two = (section(name="small"), section(name="large", width=32))
+    check(stage, assistants=two, limit_on="parameters", limit=800)
+    with pytest.raises(LimitError, match="large alone"):
+        check(stage, assistants=two, limit_on="parameters", limit=800, only=(1,))

@@ -21,6 +21,7 @@ from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
+from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.search.ensembles import mixed
 from stillhouse.plugins.ensemble.cached import predictions
 from stillhouse.plugins.ensemble.deployed import DeployedEnsemble
@@ -108,6 +109,17 @@ def test_its_shape_is_known_before_anything_is_trained(stage: Stage, section: Se
     assert len(fewer.module.get_submodule("networks")._modules) == 2
 
 
+def test_it_was_trained_as_long_as_the_longest_of_its_networks(
+    stage: Stage, section: Section
+) -> None:
+    sections = (section(name="a", epochs=3), section(name="b", epochs=2), section(name="c"))
+    params = DeployedParams(assistants=sections, weights="given", given=(0.0, 0.5, 0.5))
+    artefact = prepared(stage, params)
+    student = METHOD.apply(stage.state, Choice(params), artefact, stage.context).student
+    assert student is not None
+    assert student.updates == 2 * 3  # epochs of 24 samples in batches of 8
+
+
 def test_it_is_rebuilt_from_its_description_alone(stage: Stage, section: Section) -> None:
     params = DeployedParams(assistants=(section(name="a"), section(name="b", channels=(1, 0))))
     artefact = prepared(stage, params)
@@ -151,19 +163,37 @@ baselines: false
 """  # noqa: E501
 
 
-@pytest.mark.slow
-def test_a_run_deploys_the_mixture_that_meets_its_limits(tmp_path: Path) -> None:
+def finished(folder: Path, text: str) -> RunSummary:
+    """A run on noise of three classes, in `folder/run`."""
     rng = np.random.default_rng(0)
     targets = np.arange(120) % 3
     inputs = rng.standard_normal((120, 12, 4)) + targets[:, None, None]
-    np.savez(tmp_path / "waves.npz", x=inputs.astype(np.float32), y=targets)
-    (tmp_path / "run.yaml").write_text(RUN)
-    config = load(tmp_path / "run.yaml", CATALOGUE)
-    with RunDirectory.create(tmp_path / "run", config.to_yaml()) as directory:
-        summary = execute(make_plan(config, CATALOGUE), CATALOGUE, directory, Silent())
+    np.savez(folder / "waves.npz", x=inputs.astype(np.float32), y=targets)
+    (folder / "run.yaml").write_text(text)
+    config = load(folder / "run.yaml", CATALOGUE)
+    with RunDirectory.create(folder / "run", config.to_yaml()) as directory:
+        return execute(make_plan(config, CATALOGUE), CATALOGUE, directory, Silent())
+
+
+@pytest.mark.slow
+def test_what_is_told_of_it_is_of_the_models_that_are_deployed(tmp_path: Path) -> None:
+    few = RUN.replace("only: {taps: 2, of: 3}", "drop_below: 1\n      drop_rise: 10")
+    summary = finished(tmp_path, few.replace('limits: {parameters: "<= 40%"}, ', ""))
+    (exhibit,) = (one for one in summary.exhibits if one["kind"] == "ensemble")
+    (left,) = (one for one in exhibit["members"] if one["weight"] > 0)
+    row = next(row for row in summary.rows if row.role == "found")
+    assert (row.parameters, row.macs) == (left["parameters"], left["macs"])
+    assert summary.certificate.measured["parameters"] == left["parameters"]
+    module = load_model(tmp_path / "run")
+    assert parameters(module) == left["parameters"]
+
+
+@pytest.mark.slow
+def test_a_run_deploys_the_mixture_that_meets_its_limits(tmp_path: Path) -> None:
+    summary = finished(tmp_path, RUN)
     assert summary.found["only"] == [0, 1]
     module = load_model(tmp_path / "run")
     assert isinstance(module, SeveralNetworks)
     (exhibit,) = (one for one in summary.exhibits if one["kind"] == "ensemble")
-    assert exhibit["method"] == "deploy-ensemble"
+    assert (exhibit["method"], exhibit["deployed"]) == ("deploy-ensemble", True)
     assert [one["name"] for one in exhibit["members"]] == ["a", "b"]

@@ -113,6 +113,9 @@ def test_a_mixture_is_set_beside_ones_that_need_no_search(stage: Any, two: dict[
     assert arms["best-single"]["include_teacher"] is False
     assert arms["labels-alone"] == {"weights": "none"}
     assert "uniform" not in METHOD.controls(stage.params(**two, weights="uniform"))
+    alone = stage.params(**two, weights="best-single", include_teacher=True)
+    assert METHOD.controls(alone)["best-single"]["include_teacher"] is False
+    assert "best-single" not in METHOD.controls(stage.params(**two, weights="best-single"))
     assert METHOD.controls(stage.params(weights="none")) == {}
 
 

@@ -72,6 +72,16 @@ def test_a_stack_says_what_it_says_of_cached_predictions(stage: Any) -> None:
         np.testing.assert_allclose(shown.softmax(-1), expected, rtol=0, atol=1e-6)
 
 
+def test_a_stack_whose_labels_are_taken_by_themselves_says_the_same_of_each(stage: Any) -> None:
+    models, task = members(stage), stage.context.task
+    cached = predict({str(k): model for k, model in enumerate(models)}, "tuning", task)
+    fitted = stack(cached.probabilities, cached.targets)
+    teacher = EnsembleTeacher(models, WEIGHTS, Mixing(sigmoid=True, stack=fitted), 4.0)
+    shown = teacher.observe(task.data.tuning.inputs).logits
+    expected = fitted.predict(cached.probabilities)
+    np.testing.assert_allclose(shown.sigmoid(), expected, rtol=0, atol=1e-6)
+
+
 def test_certain_answers_stay_finite(stage: Any) -> None:
     answers = torch.tensor([[[200.0, 0.0, -200.0]], [[-200.0, 0.0, 200.0]]])
     for sigmoid in (False, True):

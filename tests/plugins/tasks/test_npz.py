@@ -156,6 +156,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"y": np.zeros((60, 3, 1), int)},
         "'y': expected one label a sample, (samples,), or 0 and 1, (samples, labels), got (60, 3",
     ),
+    "one label in every row": (
+        {"y": np.eye(3)[np.arange(60) % 3]},
+        "'y': expected labels of which a sample may have several, got exactly one in every sample",
+    ),
     "labels as reals": ({"y": np.zeros(60)}, "'y': expected whole-number labels from 0, got float"),
     "labels as text": (
         {"y": np.full(60, "yes")},
