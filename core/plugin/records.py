@@ -94,7 +94,7 @@ class SamplerInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ReporterInfo(Record):
-    """Writes something from a finished run: `build(params)` is callable with a `RunSummary`."""
+    """Writes something from a finished run: `build(params, summary, folder)`, a `RunSummary`."""
 
 
 @dataclass(frozen=True, kw_only=True)

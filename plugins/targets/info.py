@@ -82,7 +82,7 @@ class TorchCudaParams(Params):
     """Run-file parameters of `torch-cuda`."""
 
     batch: int = param(1, low=1, high=65536, searchable=False, help="samples per inference")
-    device: int = param(0, low=0, searchable=False, help="number of the CUDA device")
+    gpu: int = param(0, low=0, searchable=False, help="number of the CUDA device")
     precision: str = param(
         "float32",
         choices=("float32", "bfloat16"),

@@ -56,10 +56,10 @@ def torch_cuda(params: TorchCudaParams, date: Callable[[], str] = today) -> Torc
     Raises `UserError` where there is no such device, and for `mode: compile` without a compiler.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if params.device >= count:
+    if params.gpu >= count:
         found = f"{count} (numbers 0 to {count - 1})" if count else "none"
         raise UserError(
-            f"target torch-cuda: device: expected a CUDA device number {params.device}, torch "
+            f"target torch-cuda: gpu: expected a CUDA device number {params.gpu}, torch "
             f"{torch.__version__} finds {found}; use runtime: torch-cpu or onnxruntime-cpu, or "
             f"install a torch with CUDA and the device's driver"
         )
@@ -74,7 +74,7 @@ class GraphicsCard(Place):
     name = "torch-cuda"
 
     def __init__(self, params: TorchCudaParams) -> None:
-        self._params, self.device = params, torch.device("cuda", params.device)
+        self._params, self.device = params, torch.device("cuda", params.gpu)
         given = params.tolerance
         self.tolerance = _TOLERANCES[params.precision] if given is None else given
         self.batch, self.mode, self.patience_s = params.batch, params.mode, params.patience_s

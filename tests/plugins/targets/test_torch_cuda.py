@@ -40,7 +40,7 @@ def test_a_device_that_is_not_there_is_refused_with_the_next_step() -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     found = f"{count} " if count else "none; use runtime: torch-cpu"
     with pytest.raises(UserError, match=rf"expected a CUDA device number {count}, .*{found}"):
-        _target(device=count)
+        _target(gpu=count)
 
 
 @final
