@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, Final, final
 
+from stillhouse.core import plain_json
 from stillhouse.core.errors import UserError
+
+_LARGEST_BYTES: Final = 8_000_000_000
+"""Of all lines together: a million evaluations take some two."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,12 @@ class LinesFile:
     def read(self) -> list[dict[str, Any]]:
         """The whole lines, without writing anything; raises `error` for a damaged one."""
         try:
-            return self.parse(self.path.read_bytes())
+            text = plain_json.content(self.path, _LARGEST_BYTES)
         except OSError as problem:
             raise self.refusal(f"cannot be read ({problem.strerror})") from problem
+        except ValueError as problem:
+            raise self.refusal(str(problem)) from None
+        return self.parse(text)
 
     def parse(self, text: bytes) -> list[dict[str, Any]]:
         """The objects of whole lines; what follows the last line's end is left out."""
@@ -43,7 +52,7 @@ class LinesFile:
 
     def _object(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            parsed = json.loads(line)
+            parsed = plain_json.parsed(line)
         except ValueError as error:
             raise self.damaged(number, str(error)) from None
         if not isinstance(parsed, dict):
@@ -55,15 +64,16 @@ class LinesFile:
 class Appending:
     """A file of lines opened to append to.
 
-    A torn last line (the process was killed while writing it) is cut off. `exclusive` refuses a
-    file that is open exclusively already, in another process or in this one.
+    A torn last line (the process was killed while writing it) is cut off. A symbolic link is
+    refused: a run from elsewhere could have it lead to any file of the user's. `exclusive` refuses
+    a file that is open exclusively already, in another process or in this one.
     """
 
     def __init__(self, where: LinesFile, *, exclusive: bool = False) -> None:
         self._where = where
         fresh = not where.path.exists()
         try:
-            self._file = where.path.open("ab+")
+            self._file = _opened(where.path)
         except OSError as problem:
             raise where.refusal(f"cannot be written ({problem.strerror})") from problem
         try:
@@ -94,10 +104,11 @@ class Appending:
             self._lock()
         self._file.seek(0)
         text = self._file.read()
+        records = self._where.parse(text)
         whole = text.rfind(b"\n") + 1
         if whole < len(text):
             self._file.truncate(whole)
-        return self._where.parse(text)
+        return records
 
     def _lock(self) -> None:
         try:
@@ -105,6 +116,16 @@ class Appending:
         except BlockingIOError:
             path = self._where.path
             raise self._where.error(f"{path}: is open already; close it there first") from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """To read and append; raises OSError for a symbolic link and for what is no plain file."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "Not a plain file", str(path))
+    return os.fdopen(handle, "ab+")
 
 
 def _keep_name(folder: Path) -> None:

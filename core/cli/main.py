@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except StillhouseError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        print(_printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
+
+
+def _printable(text: str) -> str:
+    """The text with escapes for what moves a terminal's cursor; messages quote strangers' files."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def make_parser() -> argparse.ArgumentParser:

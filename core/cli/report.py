@@ -28,14 +28,12 @@ def run(args: argparse.Namespace) -> int:
 
     directory = RunDirectory.existing(args.folder)
     try:
-        summary = RunSummary.from_json(directory.summary.read_text("utf-8"))
+        summary = RunSummary.read(directory.summary)
     except FileNotFoundError:
         raise RunDirectoryError(
             f"{directory.summary}: expected a finished run, found none; "
             f"finish it with: stillhouse search --resume {args.folder}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunDirectoryError(f"{directory.summary}: not a run summary ({error})") from None
     write_reports(Catalogue.discover(), summary, directory.folder)
     print(f"report   {directory.folder / 'report.html'}")
     return 0

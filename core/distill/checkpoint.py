@@ -74,7 +74,7 @@ class Checkpoint:
                 if header["fingerprint"] != self._fingerprint:
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise RunDirectoryError(
                 f"{self.path}: expected a training checkpoint, got a damaged or foreign file "
                 f"({error}); delete it to start this training again"

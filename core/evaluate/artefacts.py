@@ -107,8 +107,10 @@ def _read(folder: Path) -> Artefact:
 
     try:
         record: Mapping[str, Any] = json.loads((folder / _RECORD).read_text("utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError(f"{_RECORD}: expected an object, got {type(record).__name__}")
         return Artefact(load_file(folder / _TENSORS), record, folder=folder)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise RunDirectoryError(
             f"{folder}: damaged artefact ({error}); delete the folder and resume, "
             "it will be made again"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core import plain_json
 from stillhouse.core.atomic import umask
 from stillhouse.core.errors import DataError
 from stillhouse.core.evaluate.predictions import Origin, Predictions
@@ -87,6 +88,8 @@ def mapped(path: Path) -> NDArray[Any]:
     """
     # A damaged header makes NumPy raise nearly anything: TypeError, SyntaxError, MemoryError.
     try:
+        if not path.is_file():
+            raise FileNotFoundError("no plain file")
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:
         raise DataError(
@@ -141,8 +144,8 @@ def _to_disk(path: Path) -> None:
 
 def _described(path: Path) -> Mapping[str, Any]:
     try:
-        record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        record = plain_json.read(path)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: expected the description of predictions, got {error}; {_AGAIN}"
         ) from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from stillhouse.core import plain_json
 from stillhouse.core.cost.latency.shapes import Shape
 from stillhouse.core.errors import UserError
 from stillhouse.core.measure.blocks import block_latencies
@@ -103,7 +103,7 @@ def _manifest(folder: Path, written_by: str) -> dict[str, Any]:
 
 def _object(path: Path, what: str, written_by: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = plain_json.read(path)
     except OSError as failed:
         raise UserError(f"{path}: cannot be read ({failed.strerror}); expected {what}") from failed
     except ValueError as failed:

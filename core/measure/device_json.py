@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from stillhouse.core import plain_json
 from stillhouse.core.errors import UserError
 from stillhouse.core.measure.latency import Latency
 
@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises `UserError` when it cannot be read, is damaged (names the entry) or of another format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = plain_json.read(path)
     except OSError as failed:
         raise UserError(f"cannot read the device file {path}: {failed.strerror}") from failed
     except ValueError as failed:

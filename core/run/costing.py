@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core import plain_json
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.cost.energy_table import RELATIVE, EnergyTable
 from stillhouse.core.cost.feasibility import settle
@@ -131,11 +132,11 @@ def _kept(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        facts: dict[str, Any] = plain_json.read(path)
         latency_from_json(facts["latency"]), SizeModel.from_json(facts["size"])
         _ = facts["teacher"], facts["pairs"], facts["measured"]["codes"], facts["why"]
         _ = facts["energy"], facts["resident"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunDirectoryError(
             f"{path}: damaged ({error!r}); restore it, or search into another directory with --out"
         ) from None

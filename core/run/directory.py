@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from pathlib import Path
 from typing import IO, final
@@ -66,7 +67,7 @@ class RunDirectory:
 
     def __enter__(self) -> RunDirectory:
         try:
-            self._lock = (self.folder / ".lock").open("wb")
+            self._lock = _opened(self.folder / ".lock")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._unlock()
@@ -124,6 +125,12 @@ class RunDirectory:
                     f"{self.folder}: already holds a run; continue it with --resume {self.folder}"
                     ", replace it with --overwrite, or choose another with --out"
                 )
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file to lock. A symbolic link is an OSError: it could lead to any file of the user's."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.fdopen(handle, "wb")
 
 
 def _unwritable(folder: Path, error: OSError) -> str:

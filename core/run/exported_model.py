@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
+from stillhouse.core import plain_json
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.cost.names import is_timed
 from stillhouse.core.cost.resident import NAME as RESIDENT
@@ -233,7 +234,9 @@ def _verdict(limit: Limit, known: Mapping[str, float], latency: Latency) -> Verd
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a run; RunDirectoryError when it cannot be read."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        found = plain_json.read(path)
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise RunDirectoryError(f"{path}: expected a JSON object, got {type(found).__name__}")
     return found

@@ -9,6 +9,7 @@ from typing import Any, Self, final
 
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.jsonlines import Appending, LinesFile
+from stillhouse.core.typed import typed
 
 FORMAT = 1
 
@@ -105,10 +106,6 @@ def _entries(where: LinesFile, records: list[dict[str, Any]]) -> list[Entry]:
 
 def _entry(where: LinesFile, number: int, record: Mapping[str, Any]) -> Entry:
     try:
-        entry = Entry(**record)
+        return typed(Entry, record)
     except TypeError as error:
         raise where.damaged(number, str(error)) from None
-    tables = (entry.configuration, entry.costs, entry.values)
-    if not (isinstance(entry.key, str) and all(isinstance(t, dict) for t in tables)):
-        raise where.damaged(number, "a field has the wrong type")
-    return entry

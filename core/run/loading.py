@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core import plain_json
+from stillhouse.core.errors import PluginError, RunDirectoryError
 from stillhouse.core.plugin import Catalogue
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
+FORMAT: Final = 1
+WEIGHTS: Final = "model.safetensors"
 
 
 def load(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
@@ -28,7 +29,7 @@ def load(folder: str | Path, catalogue: Catalogue | None = None) -> nn.Module:
     record = _record(place / "model.json")
     catalogue = catalogue or Catalogue.discover()
     skeleton = _skeleton(record, catalogue, place)
-    return _with_weights(skeleton, place / "model.safetensors").eval()
+    return _with_weights(skeleton, place / WEIGHTS).eval()
 
 
 def described(folder: str | Path) -> dict[str, Any]:
@@ -51,11 +52,11 @@ def _place(folder: Path) -> Path:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = plain_json.read(path)
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
-        _ = record["family"], record["structure"], record["rebuilds"]
-    except (ValueError, KeyError, TypeError) as error:
+        dict(record["structure"]), list(record["rebuilds"]), str.strip(record["family"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(f"{path}: not a model description ({error!r})") from None
     return cast("dict[str, Any]", record)
 
@@ -64,10 +65,18 @@ def _skeleton(record: dict[str, Any], catalogue: Catalogue, place: Path) -> nn.M
     import torch
 
     from stillhouse.core.evaluate.skeletons import skeleton
+    from stillhouse.core.run.bounded import bounded_by
 
+    weights = place / WEIGHTS
     try:
-        return skeleton(record, torch.Generator().manual_seed(0), catalogue)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        with bounded_by(weights):
+            return skeleton(record, torch.Generator().manual_seed(0), catalogue)
+    except FileNotFoundError:
+        raise _no_weights(weights) from None
+    except PluginError:
+        raise
+    # A family is given a structure that may be anything, and raises nearly anything.
+    except Exception as error:
         raise RunDirectoryError(
             f"{place / 'model.json'}: the structure cannot be built ({error!r})"
         ) from None
@@ -80,8 +89,12 @@ def _with_weights(module: nn.Module, path: Path) -> nn.Module:
     try:
         module.load_state_dict(load_file(path), strict=True)
     except FileNotFoundError:
-        raise RunDirectoryError(f"{path}: expected the weights here, found no file") from None
+        raise _no_weights(path) from None
     except (SafetensorError, RuntimeError, OSError) as error:
         first = str(error).splitlines()[0]
         raise RunDirectoryError(f"{path}: the weights do not fit the structure ({first})") from None
     return module
+
+
+def _no_weights(path: Path) -> RunDirectoryError:
+    return RunDirectoryError(f"{path}: expected the weights here, found no file")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core import plain_json
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.cost.limits import Table
 from stillhouse.core.errors import RunDirectoryError
@@ -78,10 +79,10 @@ class Pool:
             return None
         try:
             kept, tensors = _loaded(path)
-            facts = json.loads(kept["pool"])
+            facts = plain_json.parsed(kept["pool"])
             stored, whole = facts["mark"], bool(facts["whole"])
             pool = Pool(_joined(tensors), _costs_in(tensors), whole)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise _useless(path, f"damaged ({error})") from None
         if stored != mark:
             raise _useless(path, "it was made for other costs or another space")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from stillhouse.core import plain_json
 from stillhouse.core.config.records import Limit as WantedLimit
 from stillhouse.core.config.runfile import load
 from stillhouse.core.cost.latency import from_json as latency_from_json
@@ -86,7 +86,7 @@ def read_stored(folder: Path, limits: Sequence[str], catalogue: Catalogue) -> St
 
 def _costs(path: Path) -> tuple[Mapping[str, Any], float]:
     """The fitted models, and the margin of a predicted latency."""
-    facts = _optional(path, lambda text: _checked(json.loads(text)))
+    facts = _optional(path, lambda text: _checked(plain_json.parsed(text)))
     if facts is None:
         raise RunDirectoryError(
             f"{path}: expected the costs of a run, found none: it ended before they were known; "
@@ -104,7 +104,7 @@ def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 def _optional(path: Path, parse: Callable[[str], _T]) -> _T | None:
     """What a file says, None where there is none; RunDirectoryError for a damaged one."""
     try:
-        return parse(path.read_text("utf-8"))
+        return parse(plain_json.content(path).decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -116,7 +116,7 @@ def _optional(path: Path, parse: Callable[[str], _T]) -> _T | None:
 
 def _measured(text: str, space: Space) -> dict[str, Mapping[str, float]]:
     """Measured costs by key: of the model in `best/` first, then of the finalists dropped."""
-    record = json.loads(text)
+    record = plain_json.parsed(text)
     certificate = record["certificate"]
     found = [(record["configuration"], certificate["measured"])]
     for miss in certificate["dropped"]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from stillhouse.core import plain_json
+from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core.typed import typed
 
 PREDICTED = "predicted"
 """The `conditions` of a latency that nobody measured: the device is another machine."""
@@ -125,13 +130,19 @@ class RunSummary:
         return json.dumps(asdict(self), indent=2, allow_nan=False)
 
     @staticmethod
+    def read(path: Path) -> RunSummary:
+        """The summary in a file; RunDirectoryError for a damaged or foreign one.
+
+        Raises FileNotFoundError where there is none.
+        """
+        try:
+            return typed(RunSummary, plain_json.read(path))
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, TypeError) as error:
+            raise RunDirectoryError(f"{path}: not a run summary ({error})") from None
+
+    @staticmethod
     def from_json(text: str) -> RunSummary:
-        """Rebuild from `summary.json`; raises KeyError or TypeError on foreign content."""
-        raw = json.loads(text)
-        raw["rows"] = [ModelRow(**row) for row in raw["rows"]]
-        raw["evaluations"] = [Evaluation(**line) for line in raw["evaluations"]]
-        raw["limits"] = [LimitLine(**line) for line in raw["limits"]]
-        certificate = raw["certificate"]
-        certificate["limits"] = [LimitLine(**line) for line in certificate["limits"]]
-        raw["certificate"] = Certificate(**certificate)
-        return RunSummary(**raw)
+        """Rebuild from `summary.json`; raises ValueError or TypeError on foreign content."""
+        return typed(RunSummary, plain_json.parsed(text))

@@ -33,8 +33,10 @@ class Choice(Indexed):
             if not (isinstance(choice, (str, bool)) or number(choice)):
                 return f"a choice must be text, true or false, or a finite number; got {choice!r}"
         keys = [_key(choice) for choice in self.choices]
-        twice = [c for i, c in enumerate(self.choices) if keys[i] in keys[:i]]
-        return f"the choice {twice[0]!r} is listed twice" if twice else None
+        if len(set(keys)) == len(keys):
+            return None
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        return f"the choice {twice[1]!r} is listed twice"
 
     @cached_property
     def options(self) -> tuple[Any, ...]:

@@ -19,6 +19,8 @@ from stillhouse.core.space.indexed import Indexed
 
 Flags = NDArray[np.bool_]
 
+_MOST_BITS = 14_000
+_MOST_COLUMNS = 50_000
 _MOST_VALUES = 10_000  # of a dimension that others depend on: each value is tabulated
 
 
@@ -175,6 +177,11 @@ def _blocks(known: Mapping[str, Dimension]) -> tuple[Block, ...]:
         parent = None if name is None else names.index(name)
         blocks.append(Block(dimension, start, layers, parent, table))
         start = blocks[-1].stop
+        if start > _MOST_COLUMNS:
+            raise ConfigError(
+                f"dimension '{dimension.name}': the space has more than {_MOST_COLUMNS} genes with "
+                "it; give it fewer layers or leave dimensions out"
+            )
     return tuple(blocks)
 
 
@@ -211,8 +218,19 @@ def _limits(blocks: Sequence[Block]) -> Limits:
 
 
 def _level(blocks: Sequence[Block], at: int) -> int:
-    parent = blocks[at].parent
-    return 0 if parent is None else 1 + _level(blocks, parent)
+    level, parent = 0, blocks[at].parent
+    while parent is not None:
+        level, parent = level + 1, blocks[parent].parent
+    return level
+
+
+def _check_bits(what: str, bits: int) -> None:
+    # Exact counts of this length take minutes, and Python writes no number of 4300 digits.
+    if bits > _MOST_BITS:
+        raise ConfigError(
+            f"{what}: expected at most 2^{_MOST_BITS} configurations, got more; give it fewer "
+            "layers, fewer choices or coarser steps"
+        )
 
 
 def _counts(
@@ -225,6 +243,8 @@ def _counts(
         children = [i for i, block in enumerate(blocks) if block.parent == at]
         cardinality = blocks[at].dimension.cardinality
         totals[at] = 1 if cardinality is None else cardinality
+        bits = sum(totals[i].bit_length() * blocks[i].layers for i in children)
+        _check_bits(f"dimension '{blocks[at].dimension.name}'", bits)
         if children and cardinality is not None:
             active = {i: blocks[i].table.sum(1).tolist() for i in children}
             below = [
@@ -233,4 +253,6 @@ def _counts(
             ]
             totals[at] = sum(below)
             weights[at] = np.array([count / totals[at] for count in below])
+    bits = sum(totals[i].bit_length() for i, block in enumerate(blocks) if block.parent is None)
+    _check_bits("the space", bits)
     return weights, totals

@@ -14,6 +14,7 @@ from stillhouse.core.errors import ConfigError
 
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # YAML 1.1 takes 1e-3 for text
 _SCALARS = ("str", "int", "float", "bool")
+LARGEST_BYTES = 256_000
 _LABELS = {"null": "nothing", "timestamp": "a date (quote it if it is text)"}
 
 
@@ -56,8 +57,11 @@ class Marked:
 def read_marked(text: str, source: str) -> Marked:
     """Parse one YAML document of plain scalars, lists and mappings.
 
-    Raises ConfigError for bad syntax, tags, aliases, duplicate keys and keys that are not text.
+    Raises ConfigError for bad syntax, tags, aliases, duplicate keys, keys that are not text, and
+    for text of more than `LARGEST_BYTES` characters.
     """
+    if len(text) > LARGEST_BYTES:
+        raise Place(source, 1).error(f"expected at most {LARGEST_BYTES} characters, got more")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return _mark(node, Place(source, 1), set()) if node else Marked(None, Place(source, 1))
@@ -72,6 +76,11 @@ def read_marked(text: str, source: str) -> Marked:
         raise Place(source, line).error(f"not valid YAML: {problem}") from None
     except RecursionError:
         raise Place(source, 1).error("nested too deeply") from None
+    # PyYAML passes on what int() and chr() raise for absurd escapes and version numbers.
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise Place(source, 1).error(f"not valid YAML: {error}") from None
 
 
 def _mark(node: yaml.Node, above: Place, seen: set[int]) -> Marked:

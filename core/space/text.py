@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stillhouse.core import plain_json
 from stillhouse.core.errors import ConfigError, nearest
 from stillhouse.core.space.dimension import Dimension, whole
 from stillhouse.core.space.dimensions import Choice, Integer, Real
 from stillhouse.core.space.layout import condition_problem
-from stillhouse.core.space.marked import Marked, read_marked
+from stillhouse.core.space.marked import LARGEST_BYTES, Marked, read_marked
 from stillhouse.core.space.space import Space
 from stillhouse.core.space.vectors import Simplex, Taps
 
@@ -41,11 +42,13 @@ def load_space(text_or_path: str | Path, name: str = "") -> Space:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return plain_json.content(path, LARGEST_BYTES).decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: expected a search space as UTF-8 text") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the search space: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: cannot read the search space: {error}") from None
 
 
 def _parse(text: str, source: str) -> Space:

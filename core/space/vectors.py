@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stillhouse.core.space.dimension import Codes, Dimension, number, whole
 
 _MOST_TAPS = 10_000
+_MOST_WEIGHTS = 10_000
 _TOLERANCE = 1e-9  # by how much the weights of a simplex may miss 1
 
 
@@ -25,8 +26,9 @@ class Simplex(Dimension):
     size: int
 
     def problem(self) -> str | None:
-        fits = whole(self.size) and self.size >= 2
-        return None if fits else f"a simplex needs a size of 2 or more, got {self.size!r}"
+        fits = whole(self.size) and 2 <= self.size <= _MOST_WEIGHTS
+        expected = f"a simplex needs a size of 2 or more, at most {_MOST_WEIGHTS}"
+        return None if fits else f"{expected}, got {self.size!r}"
 
     @property
     def columns(self) -> int:

@@ -64,7 +64,7 @@ def read_program(path: Path) -> Program:
         raise _refused(path, str(failed).splitlines()[0]) from None
     except KeyError as failed:
         raise _refused(path, f"it lacks {failed}") from None
-    except (ValueError, TypeError, RecursionError) as failed:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as failed:
         raise _refused(path, str(failed)) from None
 
 
@@ -83,6 +83,9 @@ def _program(header: dict[str, Any], weights: dict[str, torch.Tensor]) -> Progra
     known = {INPUT, *(f"@{i}" for i in range(len(weights)))}
     for number, step in enumerate(steps):
         operation(step.operator)
+        # torch writes a program out as Python, keywords as they are.
+        if not all(keyword.isidentifier() for keyword in step.kwargs):
+            raise ValueError(f"step {number} has an argument whose name is no name")
         _check(references(step), known)
         known.add(f"%{number}")
     outputs: list[str] = []

@@ -262,7 +262,7 @@ RESULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "of a reference that is no number": (
         lambda r: r["reference"].update(ms=float("nan")),
-        "result.json: .*its reference: .*got nan",
+        "result.json: .*expected a finite number, got NaN",
     ),
 }
 

@@ -29,7 +29,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path}: expected the configuration of a transformers model: {error.strerror}; name a "
             f"folder that save_pretrained wrote, with {CONFIG} and {WEIGHTS}"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected JSON: {error}") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: expected a JSON object, came {type(found).__name__}")
