@@ -95,6 +95,7 @@ def test_a_broken_one_that_is_asked_for_is_refused_with_its_supplier(
     assert f"STILLHOUSE_DISABLE_PLUGINS=stillhouse-{name}" in said
 
 
+@pytest.mark.slow
 def test_both_foreign_plugins_take_part_in_a_joint_search(found: Path) -> None:
     summary = json.loads((found / "summary.json").read_text())
     assert {"supernet.width", "grouped-feed-forward.groups"} <= set(
@@ -104,6 +105,7 @@ def test_both_foreign_plugins_take_part_in_a_joint_search(found: Path) -> None:
     assert "grouped-feed-forward" in [change["method"] for change in record["rebuilds"]]
 
 
+@pytest.mark.slow
 def test_the_foreign_loss_trains_a_student_beside_the_broken_packages(
     site: Site, folder: Path
 ) -> None:
@@ -115,6 +117,7 @@ def test_the_foreign_loss_trains_a_student_beside_the_broken_packages(
     assert summary["certificate"]["measured"]["parameters"] > 0
 
 
+@pytest.mark.slow
 def test_what_fails_when_applied_costs_its_own_candidates_only(found: Path) -> None:
     lines = [json.loads(line) for line in (found / "ledger.jsonl").read_text().splitlines()]
     failed = [line for line in lines if "this method cannot be applied" in json.dumps(line)]
@@ -125,6 +128,7 @@ def test_what_fails_when_applied_costs_its_own_candidates_only(found: Path) -> N
     assert any(e.get("error") is None for e in summary["evaluations"])
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_what_the_foreign_method_left(site: Site, found: Path) -> None:
     code = (
         "import sys; from stillhouse.core import load; model = load(sys.argv[1]); "

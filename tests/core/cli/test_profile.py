@@ -111,6 +111,7 @@ def test_a_bundle_is_small_because_its_networks_share_weights(bench: Path) -> No
     assert weights.stat().st_size < max(n["size_bytes"] for n in manifest["networks"])
 
 
+@pytest.mark.slow
 def test_a_device_is_profiled_here_and_continued(
     bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def told(path: Path, what: str) -> str:
         return str(file.metadata()[what])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = trained(tmp_path, 2)
     single = alone(tmp_path, monkeypatch)

@@ -110,6 +110,7 @@ def test_importing_the_kit_imports_neither_torch_nor_numpy() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_sound_method_that_changes_the_form_passes_every_check(make: Make) -> None:
     check_plugin(make("sound-form", SOUND))
 

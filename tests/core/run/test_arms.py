@@ -124,6 +124,7 @@ def test_more_hints_than_taps_are_refused_before_the_teacher_is_trained(
     assert not list((tmp_path / "hopeless").glob("artefacts/teacher-*"))
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_agree_and_the_second_reuses_the_matrix(
     hinted: tuple[RunSummary, Path], project: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.plugins.targets.onnxruntime_cpu import OnnxRuntimeCpu
 
+pytestmark = pytest.mark.slow
+
 
 def moved(source: Path, path: Path) -> Path:
     """A device file as another machine would have written it."""

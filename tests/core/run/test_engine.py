@@ -139,7 +139,7 @@ def test_the_same_seed_and_device_file_give_the_same_run(project: Path, again: A
         pytest.param(0.3, marks=pytest.mark.slow),
         0.5,
         pytest.param(0.7, marks=pytest.mark.slow),
-        0.8,
+        pytest.param(0.8, marks=pytest.mark.slow),
         pytest.param(0.97, marks=pytest.mark.slow),
     ],
 )

@@ -14,6 +14,8 @@ from stillhouse.core.run.goals import Goals, front_of, goals_of, latest, ranked,
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.search import Objective
 
+pytestmark = pytest.mark.slow
+
 ACCURATE, FAST = Objective("accuracy", True), Objective("latency_ms", False)
 ENOUGH = Limit("accuracy", ">=", 0.9)
 

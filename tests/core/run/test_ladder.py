@@ -18,6 +18,8 @@ from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
 
+pytestmark = pytest.mark.slow
+
 LADDER = (
     "search.fidelity=[0, 0.5, 1]", "search.eta=2", "search.evaluations=13", "search.batch=4",
     "search.finalists=1", "baselines=false",

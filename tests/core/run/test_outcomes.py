@@ -59,6 +59,7 @@ def test_the_smallest_model_that_is_accurate_enough(searched: Search, tmp_path: 
     assert "validation accuracy" in page
 
 
+@pytest.mark.slow
 def test_what_nothing_reaches_is_told_with_the_nearest_and_nothing_is_lost(
     searched: Search, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_an_objective_is_a_metric_or_a_cost_in_its_own_direction(
         make_plan(config, catalogue)
 
 
+@pytest.mark.slow
 def test_several_objectives_leave_every_model_of_the_certified_front_ready_to_load(
     searched: Search, tmp_path: Path
 ) -> None:

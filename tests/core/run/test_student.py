@@ -85,6 +85,7 @@ def opened_at(folder: Path, project: Path, catalogue: Catalogue, **words: str) -
     return open_run(plan, catalogue, RunDirectory.create(folder, plan.run.to_yaml()), Silent())
 
 
+@pytest.mark.slow
 def test_the_student_has_its_own_shape_and_the_teacher_keeps_its(
     project: Path, tmp_path: Path, catalogue: Catalogue
 ) -> None:

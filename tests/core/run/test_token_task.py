@@ -26,6 +26,8 @@ from stillhouse.core.run.recertifying import recertify
 from stillhouse.plugins.targets.info import TorchCpuParams
 from stillhouse.plugins.targets.torch_cpu import torch_cpu
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("[PAD]", "[UNK]", "good", "bad", "film", "very", "not", "the")
 RUN_FILE = """
 name: sentences

@@ -24,6 +24,8 @@ from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams, TorchCpuParams
 from stillhouse.plugins.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from stillhouse.plugins.targets.torch_cpu import torch_cpu
 
+pytestmark = pytest.mark.slow
+
 SETS = (
     "target.runtime=torch-cpu", "target.profile=5", "target.processes=1", "search.evaluations=3",
     "search.finalists=1", "target.device=torch.json", "target.patience_s=0", "baselines=false",

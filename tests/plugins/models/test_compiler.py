@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROBE = """
 import sys
 
@@ -27,6 +29,7 @@ for family, params, shape in (
 """
 
 
+@pytest.mark.slow
 def test_building_a_network_does_not_import_the_compiler() -> None:
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
     assert done.stdout == "cnn False\nkeyword-transformer False\nhubert False\n"

@@ -186,6 +186,7 @@ for record in stillhouse_samplers():
 """
 
 
+@pytest.mark.slow
 def test_asks_do_not_depend_on_the_process(capsys: pytest.CaptureFixture[str]) -> None:
     other = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     done = subprocess.run(

@@ -174,6 +174,7 @@ def test_exporting_leaves_the_model_the_generators_and_the_log_as_they_were(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_where_torchscript_fails_auto_takes_dynamo_and_says_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def test_threads_are_as_set_while_measuring_and_as_they_were_afterwards(tmp_path
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_measures_the_same_artefacts(tmp_path: Path) -> None:
     target = _target()
     paths = [target.export(_Net(w), _example(), tmp_path / f"{w}.aten").path for w in (8, 2048)]
@@ -119,6 +120,7 @@ def test_a_fresh_process_measures_the_same_artefacts(tmp_path: Path) -> None:
     assert small.conditions != "quiet"
 
 
+@pytest.mark.slow
 def test_peak_memory_is_at_least_the_weights(tmp_path: Path) -> None:
     target = _target()
     path = target.export(_Net(1_000_000), _example(), tmp_path / "net.aten").path

@@ -53,6 +53,7 @@ def package(folder: Path, extension: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_mel_and_mfcc_agree_with_numpy() -> None:
     mel_error, mfcc_error = map(float, run(REFERENCE).split())
     assert mel_error < 1e-4
