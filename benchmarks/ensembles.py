@@ -18,14 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 from demo_seeds import begun
-from record import arguments, parser, save, show
+from record import arguments, over_seeds, parser, save, show, with_half
 
 from stillhouse.core.cli.progress import bars
 from stillhouse.core.config import RunFile, load
 from stillhouse.core.evaluate.prediction_folder import read
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.report.intervals import interval
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
@@ -137,17 +136,6 @@ def cell(summary: RunSummary, folder: Path, seed: int) -> dict[str, Any]:
     }
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, half of its 95 % t-interval and median over seeds."""
-    found = interval(values)
-    return {
-        "mean": float(np.mean(values)),
-        "half_width": None if found is None else found.half,
-        "median": float(np.median(values)),
-        "per_seed": list(values),
-    }
-
-
 def solver_lines(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     out = {}
     for name in [*SOLVERS, "teacher"]:
@@ -174,11 +162,9 @@ def student_lines(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 def row(name: str, line: Mapping[str, Any]) -> list[str]:
     digits = 0 if name == "seconds" else 4
-    half = line["half_width"]
-    spread = "" if half is None else f" ± {half:.{digits}f}"
     return [
         name,
-        f"{line['mean']:.{digits}f}{spread}",
+        with_half(line, digits),
         f"{line['median']:.{digits}f}",
         f"{min(line['per_seed']):.{digits}f}",
         f"{max(line['per_seed']):.{digits}f}",

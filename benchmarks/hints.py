@@ -16,13 +16,12 @@ from typing import Any, Final
 
 import numpy as np
 from demo_seeds import begun
-from record import arguments, parser, save, show
+from record import arguments, over_seeds, parser, save, show, with_half
 
 from stillhouse.core.cli.progress import bars
 from stillhouse.core.config import RunFile, load
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.report.intervals import interval
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
@@ -92,13 +91,6 @@ def cell(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and half of its 95 % t-interval over seeds."""
-    found = interval(values)
-    half = None if found is None else found.half
-    return {"mean": float(np.mean(values)), "half_width": half, "per_seed": list(values)}
-
-
 def compared(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Each line of a data set's table."""
     out = {
@@ -117,12 +109,10 @@ def compared(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def row(name: str, line: Mapping[str, Any]) -> list[str]:
     digits = 0 if name == "seconds" else 4
-    half = line["half_width"]
-    spread = "" if half is None else f" ± {half:.{digits}f}"
     return [
         name,
         *(f"{v:.{digits}f}" for v in line["per_seed"]),
-        f"{line['mean']:.{digits}f}{spread}",
+        with_half(line, digits),
     ]
 
 

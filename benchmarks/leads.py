@@ -19,7 +19,7 @@ import beats
 import numpy as np
 import torch
 from demo_seeds import begun
-from record import arguments, parser, save, show
+from record import arguments, over_seeds, parser, save, show, with_half
 
 from stillhouse.core.cli.progress import bars
 from stillhouse.core.config import RunFile
@@ -29,7 +29,6 @@ from stillhouse.core.evaluate.prediction_folder import read
 from stillhouse.core.evaluate.predictions import Predictions
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.report.intervals import interval
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.search.ensembles import prune
@@ -178,21 +177,12 @@ def compared(seeds: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict
     return {name: over_seeds(values) for name, values in lines.items()}
 
 
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and half of its 95 % t-interval over seeds."""
-    found = interval(values)
-    half = None if found is None else found.half
-    return {"mean": float(np.mean(values)), "half_width": half, "per_seed": list(values)}
-
-
 def row(name: str, line: Mapping[str, Any]) -> list[str]:
     digits = 0 if name == "seconds" else 3
-    half = line["half_width"]
-    spread = "" if half is None else f" ± {half:.{digits}f}"
     return [
         name,
         *(f"{v:.{digits}f}" for v in line["per_seed"]),
-        f"{line['mean']:.{digits}f}{spread}",
+        with_half(line, digits),
     ]
 
 

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.measure import machine
+from stillhouse.core.report.intervals import interval
 
 _PACKAGES = ("stillhouse", "numpy", "scipy", "torch", "onnx", "onnxruntime", "optuna")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -67,6 +68,24 @@ def shown(average: Mapping[str, Any], digits: int = 2) -> str:
     error = average["standard_error"]
     spread = "" if error is None else f" ± {error:.{digits}f}"
     return f"{average['mean']:.{digits}f}{spread}"
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, half of its 95 % t-interval (None for a single value) and median over seeds."""
+    found = interval(values)
+    return {
+        "mean": float(np.mean(values)),
+        "half_width": None if found is None else found.half,
+        "median": float(np.median(values)),
+        "per_seed": list(values),
+    }
+
+
+def with_half(line: Mapping[str, Any], digits: int) -> str:
+    """A mean over seeds as "mean ± half of the 95 % interval"."""
+    half = line["half_width"]
+    spread = "" if half is None else f" ± {half:.{digits}f}"
+    return f"{line['mean']:.{digits}f}{spread}"
 
 
 def show(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -75,7 +75,10 @@ def _print(found: list[Recertified]) -> None:
             table.add_column(name, justify="left" if name in ("limit", "verdict") else "right")
         for check in one.checks:
             table.add_row(*_cells(check))
-        console.print(table)
+        if one.checks:
+            console.print(table)
+        else:
+            console.print(f"{one.model}: the run has no limits to hold")
         latency = one.latency
         console.print(
             f"latency {latency.latency_ms:.4g} ms ({latency.low_ms:.4g} to {latency.high_ms:.4g}), "

@@ -51,6 +51,12 @@ def distilled(
     return temperature**2 * divergence
 
 
+def softened(logits: Tensor, temperature: float, several: bool) -> Tensor:
+    """Probabilities (..., classes), float32, of logits at a temperature; `several`: label by label."""
+    scores = logits.float() / temperature
+    return scores.sigmoid() if several else scores.softmax(-1)
+
+
 def hidden_loss(student: Tensor, target: Tensor, kind: HiddenLoss) -> Tensor:
     """Distance of two features of one shape (batch, ..., width), a scalar.
 

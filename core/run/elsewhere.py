@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from stillhouse.core.evaluate.skeletons import description, skeleton
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import DeviceFile, Exported, Latency, Measured, structure_key
 from stillhouse.core.measure.bench import export_untrained
+from stillhouse.core.plain_json import read
 from stillhouse.core.run.device_models import choice_from
 from stillhouse.core.run.examples import example_of
 from stillhouse.core.run.opened import Opened
@@ -65,7 +65,7 @@ def teacher_elsewhere(
 
 def kept_model(opened: Opened) -> LatencyModel:
     """The latency model that the run has settled on."""
-    return from_json(json.loads(opened.directory.costs.read_text("utf-8"))["latency"])
+    return from_json(read(opened.directory.costs)["latency"])
 
 
 def predicted_ms(family: ModelFamily, model: LatencyModel, structure: Structure) -> float:

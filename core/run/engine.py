@@ -16,6 +16,7 @@ from stillhouse.core.errors import TrainingError, UserError
 from stillhouse.core.evaluate import Progress
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
+from stillhouse.core.plain_json import read
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.arms import compare
@@ -66,7 +67,7 @@ class Stopwatch:
 def _seconds_in(path: Path) -> dict[str, float]:
     """What earlier tries took; nothing that matters is lost with a damaged file."""
     try:
-        kept = json.loads(path.read_text("utf-8"))
+        kept = read(path)
         return {str(name): float(spent) for name, spent in kept.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 from torch import Tensor, nn
 
-from stillhouse.core.distill.losses import distilled, soft_labels
+from stillhouse.core.distill.losses import distilled, soft_labels, softened
 from stillhouse.core.evaluate import (
     Artefact,
     Batch,
@@ -64,7 +64,7 @@ def soft_labels_term(temperature: float, weight: float, form: Form = "softmax") 
         own, other = student.logits, teachers[TEACHER].logits
         if form == "softmax":
             return soft_labels(own, other, temperature)
-        return distilled(own, (other.float() / temperature).sigmoid(), temperature, several=True)
+        return distilled(own, softened(other, temperature, True), temperature, several=True)
 
     said = "" if form == "softmax" else f" form={form}"
     name = f"soft-labels(temperature={temperature:g}{said})"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from stillhouse.core.distill.losses import distilled
+from stillhouse.core.distill.losses import distilled, softened
 from stillhouse.core.evaluate import Batch, LossTerm, Observation
-
-TOPOLOGIES: Final = ("flat", "cascade", "dense")
 
 
 def sources(topology: str, before: Sequence[str]) -> tuple[str, ...]:
@@ -19,12 +16,6 @@ def sources(topology: str, before: Sequence[str]) -> tuple[str, ...]:
     if topology == "flat":
         return (before[0],)
     return (before[-1],) if topology == "cascade" else tuple(before)
-
-
-def softened(logits: Tensor, temperature: float, sigmoid: bool) -> Tensor:
-    """Probabilities (..., classes) at a temperature."""
-    scores = logits.float() / temperature
-    return scores.sigmoid() if sigmoid else scores.softmax(-1)
 
 
 def lesson(names: Sequence[str], share: float, temperature: float, sigmoid: bool) -> LossTerm:

@@ -8,13 +8,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from stillhouse.core.distill.losses import distilled
+from stillhouse.core.distill.losses import distilled, softened
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Artefact, Batch, Context, LossTerm, Observation
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.soft_targets import student_targets
 from stillhouse.plugins.ensemble.cached import predictions
-from stillhouse.plugins.ensemble.lesson import softened
 from stillhouse.plugins.ensemble.member import members
 from stillhouse.plugins.ensemble.mixture import stacked
 from stillhouse.plugins.ensemble.weighing import Weighed

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stillhouse.core.distill.losses import soft_labels
+from stillhouse.core.distill.losses import soft_labels, softened
 from stillhouse.core.evaluate import Batch, Observation
-from stillhouse.plugins.ensemble.lesson import lesson, softened, sources
+from stillhouse.plugins.ensemble.lesson import lesson, sources
 
 BEFORE = ("teacher", "large", "small")
 BATCH = Batch(torch.zeros(5, 1), torch.zeros(5, dtype=torch.int64), torch.arange(5))
@@ -68,5 +68,5 @@ def test_parts_of_one_update_leave_out_the_same_teacher_whatever_dropout_drew() 
 
 def test_labels_of_their_own_have_sigmoids() -> None:
     scores = logits(3)
-    assert torch.equal(softened(scores, 2.0, sigmoid=True), (scores / 2).sigmoid())
-    assert torch.equal(softened(scores, 2.0, sigmoid=False), (scores / 2).softmax(-1))
+    assert torch.equal(softened(scores, 2.0, several=True), (scores / 2).sigmoid())
+    assert torch.equal(softened(scores, 2.0, several=False), (scores / 2).softmax(-1))

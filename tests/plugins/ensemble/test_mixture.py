@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from stillhouse.core.distill.losses import softened
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import ModuleTeacher, Observation, Teacher
 from stillhouse.core.evaluate.predicting import predict
 from stillhouse.core.search.ensembles import mixed, stack
-from stillhouse.plugins.ensemble.lesson import softened
 from stillhouse.plugins.ensemble.mixture import EnsembleTeacher, Mixing
 
 WEIGHTS = [0.5, 0.2, 0.3]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from stillhouse.core.distill.losses import softened
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, LossTerm, Observation, State
-from stillhouse.plugins.ensemble.lesson import softened
 from stillhouse.plugins.ensemble.term import ENSEMBLE, ensemble_term
 from stillhouse.plugins.ensemble.weighing import weighed
 
