@@ -52,7 +52,7 @@ def distilled(
 
 
 def softened(logits: Tensor, temperature: float, several: bool) -> Tensor:
-    """Probabilities (..., classes), float32, of logits at a temperature; `several`: label by label."""
+    """Probabilities (..., classes), float32, at a temperature; with `several`, of each label."""
     scores = logits.float() / temperature
     return scores.sigmoid() if several else scores.softmax(-1)
 

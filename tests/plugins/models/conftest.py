@@ -1,7 +1,8 @@
-"""What an eager network really reads, writes and keeps alive."""
+"""Networks unlike fresh ones, and what an eager one reads, writes and keeps alive."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -77,3 +78,32 @@ def lives() -> type[Life]:
 @pytest.fixture
 def attention_in_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+
+
+@pytest.fixture(scope="session")
+def unlike_fresh() -> Callable[[nn.Module], nn.Module]:
+    """A network, in place, with every weight and statistic random, norms too; in eval mode."""
+
+    def draw(module: nn.Module) -> nn.Module:
+        generator = torch.Generator().manual_seed(0)
+        for weight in module.parameters():
+            nn.init.normal_(weight, std=0.3, generator=generator)
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                nn.init.normal_(buffer, std=0.3, generator=generator)
+            if name.endswith("running_var"):
+                nn.init.uniform_(buffer, 0.5, 2.0, generator=generator)
+        return module.eval()
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def batch() -> Callable[..., Tensor]:
+    """Inputs of a structure, two or as many as asked for."""
+
+    def draw(structure: Mapping[str, Any], samples: int = 2) -> Tensor:
+        generator = torch.Generator().manual_seed(1)
+        return torch.randn(samples, *structure["input_shape"], generator=generator)
+
+    return draw

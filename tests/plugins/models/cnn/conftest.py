@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stillhouse.plugins.models.cnn.family import CnnFamily
 from stillhouse.plugins.models.cnn.genes import gene_values
-from stillhouse.plugins.models.cnn.network import Cnn
 from stillhouse.plugins.models.info import CnnParams
 
 FAMILY = CnnFamily()
@@ -46,33 +45,9 @@ def full_structure() -> Callable[[str, str], Any]:
 
 
 @pytest.fixture(scope="session")
-def network() -> Callable[[Any], Cnn]:
+def network(unlike_fresh: Callable[[nn.Module], nn.Module]) -> Callable[[Any], nn.Module]:
     """A network of a structure with every weight and statistic random, norms too."""
-
-    def build(structure: Any) -> Cnn:
-        generator = torch.Generator().manual_seed(0)
-        module = FAMILY.build(structure, generator)
-        for weight in module.parameters():
-            nn.init.normal_(weight, std=0.3, generator=generator)
-        for name, buffer in module.named_buffers():
-            if name.endswith("running_mean"):
-                nn.init.normal_(buffer, std=0.3, generator=generator)
-            if name.endswith("running_var"):
-                nn.init.uniform_(buffer, 0.5, 2.0, generator=generator)
-        return module.eval()
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def batch() -> Callable[..., Tensor]:
-    """Inputs of a structure, two or as many as asked for."""
-
-    def draw(structure: Mapping[str, Any], samples: int = 2) -> Tensor:
-        generator = torch.Generator().manual_seed(1)
-        return torch.randn(samples, *structure["input_shape"], generator=generator)
-
-    return draw
+    return lambda structure: unlike_fresh(FAMILY.build(structure, torch.Generator()))
 
 
 @pytest.fixture(scope="session")
