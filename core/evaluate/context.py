@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from stillhouse.core.distill.parallel import Group
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from stillhouse.core.evaluate.family import ModelFamily
     from stillhouse.core.evaluate.state import Structure, Student
     from stillhouse.core.evaluate.task import Task
+    from stillhouse.core.measure.graph_form import Graph
     from stillhouse.core.plugin import Catalogue
     from stillhouse.core.space import Space
 
@@ -51,7 +54,9 @@ class Context:
     `repeat` numbers trainings of one candidate: `apply` draws differently in each, `prepare` the
     same. `catalogue` finds losses and similarities. `shared` is a folder for what several runs
     need, or None. `latency` times a network, which sees the channels given, in the run's target, in
-    ms; None where there is none, such as in processes that only help to train.
+    ms; None where there is none, such as in processes that only help to train. `graph` exports a
+    network as the run's target would deploy it (`core.measure.Target.graph`), and raises as that
+    does.
     """
 
     task: Task
@@ -69,6 +74,7 @@ class Context:
     catalogue: Catalogue | None = None
     shared: Path | None = None
     latency: Callable[[Student, tuple[int, ...]], float] | None = None
+    graph: Callable[[nn.Module], Graph] | None = None
 
     def seed(self, *labels: object) -> int:
         """A 63-bit seed that depends on the run's seed, the repeat and the labels alone."""

@@ -217,7 +217,7 @@ class Evaluator:
                 artefact = self._prepare(bound, state, choice, context, key)
             with blamed(bound, "effect", CandidateError):
                 effect = bound.method.effect(state, choice, artefact, context)
-            spent = fidelity if bound.step.info.spends else None
+            spent = fidelity if bound.step.info.takes_budget else None
             key = fingerprint(key, bound.step.name, bound.version, effect, spent)
             stage = _Stage(bound, (state, choice, artefact, context), key)
             yield stage

@@ -6,6 +6,8 @@ from stillhouse.core.measure.bench import structure_key as structure_key
 from stillhouse.core.measure.device import DeviceFile as DeviceFile
 from stillhouse.core.measure.device import Measured as Measured
 from stillhouse.core.measure.device import default_path as default_path
+from stillhouse.core.measure.graph_form import Graph as Graph
+from stillhouse.core.measure.graph_form import GraphForm as GraphForm
 from stillhouse.core.measure.latency import Latency as Latency
 from stillhouse.core.measure.processor import machine as machine
 from stillhouse.core.measure.reference import Reference as Reference

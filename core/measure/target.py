@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stillhouse.core.cost.latency.shapes import Shape
 from stillhouse.core.errors import StillhouseError, UserError
+from stillhouse.core.measure.graph_form import Graph
 from stillhouse.core.measure.latency import Latency
 
 
@@ -55,6 +56,18 @@ class Target(ABC):
         Raises `ExportError` when the difference exceeds the target's tolerance or the graph
         cannot be exported, naming the operator where known.
         """
+
+    def graph(self, module: nn.Module, example: Tensor) -> Graph:
+        """The graph of a network as this target would deploy it, before it is written.
+
+        Of a module that returns several tensors, its outputs are in their order. Raises
+        `ExportError` as `export` does, and `UserError` where the target knows no graphs; that is
+        the default.
+        """
+        raise UserError(
+            f"target {self.name} deploys no graph that a method could change; use one that does "
+            "(onnxruntime-cpu)"
+        )
 
     @abstractmethod
     def measure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stillhouse.core.errors import PlanError
+from stillhouse.core.plugin.capabilities import STUDENT
 from stillhouse.core.plugin.records import MethodInfo
 
 GIVEN = frozenset({"teacher", "data"})
@@ -22,11 +23,12 @@ def ordered(methods: Sequence[MethodInfo]) -> tuple[MethodInfo, ...]:
             another spendable capability) that no later method spends. Says which and why.
     """
     _refuse_twice(methods)
+    _refuse_two_students(methods)
     available, placed, waiting = set(GIVEN), [], list(methods)
     while waiting:
         ready = next((m for m in waiting if _ready(m, available, waiting)), None)
         if ready is None:
-            raise PlanError(_stuck(waiting, available))
+            raise PlanError(_stuck(waiting, available, placed))
         waiting.remove(ready)
         placed.append(ready)
         available |= ready.leaves
@@ -60,17 +62,41 @@ def _refuse_twice(methods: Sequence[MethodInfo]) -> None:
             raise PlanError(f"recipe: method '{name}' stands twice; give each method once")
 
 
-def _stuck(waiting: Sequence[MethodInfo], available: set[str]) -> str:
+def _refuse_two_students(methods: Sequence[MethodInfo]) -> None:
+    makers = [m.name for m in methods if STUDENT in m.leaves - m.needs]
+    if len(makers) > 1:
+        raise PlanError(
+            f"recipe: {_named(makers)} each make a student, so that all but the last would be "
+            "thrown away; keep one of them"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
+
+
+def _stuck(waiting: Sequence[MethodInfo], available: set[str], placed: Sequence[MethodInfo]) -> str:
     lines = []
     for method in waiting:
         for need in sorted(method.needs - available):
             givers = [m.name for m in waiting if need in m.leaves and m is not method]
+            takers = [m.name for m in placed if need in _taken(m)]
             source = f"only {', '.join(givers)} leaves it" if givers else "nothing before leaves it"
+            source = f"{_named(takers)} used it up" if takers else source
             lines.append(f"'{method.name}' needs {need}, but {source}")
-    lines = lines or [
-        f"'{method.name}' would use up what another method still needs" for method in waiting
-    ]
-    return "recipe cannot be ordered: " + "; ".join(lines)
+    return "recipe cannot be ordered: " + "; ".join(lines or _rivals(waiting, available))
+
+
+def _rivals(waiting: Sequence[MethodInfo], available: set[str]) -> list[str]:
+    """Which methods use up what others of them need, so that none may go first."""
+    lines = []
+    for method in waiting:
+        for other in (m for m in waiting if m is not method and m.needs <= available):
+            if lost := sorted(_taken(method) & other.needs):
+                lines.append(
+                    f"'{method.name}' uses up {' and '.join(lost)}, which '{other.name}' needs"
+                )
+    return [f"{'; '.join(lines)}; keep one of them"]
 
 
 def _refuse_unspent(placed: Sequence[MethodInfo]) -> None:

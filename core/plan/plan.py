@@ -40,7 +40,7 @@ class Step:
     @property
     def trains_candidates(self) -> bool:
         """Whether the fidelity makes a difference: training done for each candidate anew."""
-        return bool(self.info.spends) and not self.info.prepares
+        return self.info.takes_budget and not self.info.prepares
 
     def prepare_names(self) -> tuple[str, ...]:
         """Searched parameters that split the method's artefact."""

@@ -3,6 +3,7 @@
 A plugin's `info.py` imports this package and the standard library only.
 """
 
+from stillhouse.core.plugin.capabilities import NEW_STUDENT as NEW_STUDENT
 from stillhouse.core.plugin.catalogue import Catalogue as Catalogue
 from stillhouse.core.plugin.kinds import KINDS as KINDS
 from stillhouse.core.plugin.kinds import RecordKind as RecordKind
@@ -16,6 +17,7 @@ from stillhouse.core.plugin.params import Params as Params
 from stillhouse.core.plugin.params import declared as declared
 from stillhouse.core.plugin.params import param as param
 from stillhouse.core.plugin.records import API as API
+from stillhouse.core.plugin.records import Gain as Gain
 from stillhouse.core.plugin.records import LossInfo as LossInfo
 from stillhouse.core.plugin.records import MethodInfo as MethodInfo
 from stillhouse.core.plugin.records import ModelInfo as ModelInfo

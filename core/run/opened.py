@@ -102,6 +102,7 @@ def open_run(
         )
         for step in plan.steps
     )
+    batch = int(runtime.fixed.get("batch", 1))
     context = Context(
         task=task,
         family=family,
@@ -113,6 +114,7 @@ def open_run(
         progress=progress,
         catalogue=catalogue,
         shared=home(),
+        graph=lambda module: target.graph(module, task.example(batch)),
     )
     store = ArtefactStore(directory.artefacts)
     return Opened(

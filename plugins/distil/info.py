@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stillhouse.core.plugin import MethodInfo, Params, hookimpl, param
+from stillhouse.core.plugin import NEW_STUDENT, MethodInfo, Params, hookimpl, param
 
 
 class SoftLabelsParams(Params):
@@ -97,7 +97,7 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         summary="Start from the student section's network with fresh weights",
         build="stillhouse.plugins.distil.fresh:Fresh",
         changes="student",
-        leaves=frozenset({"student", "float weights"}),
+        leaves=NEW_STUDENT,
     )
     yield MethodInfo(
         name="distil",

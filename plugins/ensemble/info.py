@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stillhouse.core.plugin import MethodInfo, Params, hookimpl, param
+from stillhouse.core.plugin import NEW_STUDENT, MethodInfo, Params, hookimpl, param
 
 
 class MixtureParams(Params):
@@ -156,6 +156,6 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         build="stillhouse.plugins.ensemble.deployed:DeployedEnsemble",
         params=DeployedParams,
         changes="student",
-        leaves=frozenset({"student", "float weights"}),
+        leaves=NEW_STUDENT,
         prepares=True,
     )

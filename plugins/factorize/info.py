@@ -64,7 +64,8 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         build="stillhouse.plugins.factorize.factorize:Factorize",
         params=FactorizeParams,
         changes="form",
-        needs=frozenset({"student", "float weights"}),
+        needs=frozenset({"student", "float weights", "dense weights", "full precision"}),
+        spends=frozenset({"plain layers"}),
         # 1.06 to 1.36 times at a quarter of full rank, none at three quarters: docs/factorize.md.
         speeds_up=frozenset({"onnxruntime-cpu"}),
     )

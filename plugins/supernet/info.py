@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stillhouse.core.plugin import MethodInfo, Params, hookimpl, param
+from stillhouse.core.plugin import NEW_STUDENT, MethodInfo, Params, hookimpl, param
 
 
 class SupernetParams(Params):
@@ -113,7 +113,7 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         build="stillhouse.plugins.supernet.supernet:Supernet",
         params=SupernetParams,
         changes="student",
-        leaves=frozenset({"student", "float weights"}),
+        leaves=NEW_STUDENT,
         spends=frozenset({"loss terms", "masked spans"}),
         prepares=True,
     )

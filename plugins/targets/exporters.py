@@ -80,12 +80,20 @@ def _exported(
             (example,),
             path,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=_names(module, example),
             dynamo=dynamo,
             verbose=False,
             **options,
         )
         return _standard(onnx.load(path))
+
+
+def _names(module: nn.Module, example: Tensor) -> list[str]:
+    """`logits`, or a number behind it for each of several outputs."""
+    answers = module(example)
+    if isinstance(answers, Tensor):
+        return [OUTPUT]
+    return [f"{OUTPUT}.{place}" for place in range(len(answers))]
 
 
 def _standard(model: onnx.ModelProto) -> onnx.ModelProto:

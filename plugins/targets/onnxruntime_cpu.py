@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import numpy as np
 import onnx
@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from stillhouse.core.cost.latency.shapes import Shape
 from stillhouse.core.errors import UserError
-from stillhouse.core.measure import Exported, ExportError, Latency, Reference, Target
+from stillhouse.core.measure import (
+    Exported,
+    ExportError,
+    Graph,
+    GraphForm,
+    Latency,
+    Reference,
+    Target,
+)
 from stillhouse.core.measure.inputs import ids_of
 from stillhouse.plugins.targets import runner, sessions
 from stillhouse.plugins.targets.agreement import array, difference, in_batches
@@ -66,8 +74,7 @@ class OnnxRuntimeCpu(Target):
 
     def export(self, module: nn.Module, example: Tensor, path: Path) -> Exported:
         self._check_batch(example)
-        model, exporter = exported_graph(module, example, self.params.exporter, self.params.opset)
-        tidy = _tidied(model, self.params.opset, type(module).__name__)
+        tidy, exporter = self._graph(module, example)
         ids = ids_of(example)
         if ids is not None:
             onnx.helper.set_model_props(tidy, {sessions.IDS: f"{ids[0]} {ids[1]}"})
@@ -85,6 +92,19 @@ class OnnxRuntimeCpu(Target):
         )
         write(tidy, path)
         return Exported(path, path.stat().st_size, exporter, worst)
+
+    def graph(self, module: nn.Module, example: Tensor) -> Graph:
+        return self._graph(module, example)[0]
+
+    def _graph(self, module: nn.Module, example: Tensor) -> tuple[onnx.ModelProto, str]:
+        form = module if isinstance(module, GraphForm) else None
+        traced = form.traced() if form else module
+        if traced is None:
+            return cast("GraphForm", form).finished(None), "none"
+        exporter, opset = self.params.exporter, self.params.opset
+        model, used = exported_graph(traced, example, exporter, opset)
+        tidy = _tidied(model, opset, type(module).__name__)
+        return (form.finished(tidy) if form else tidy), used
 
     def measure(
         self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int

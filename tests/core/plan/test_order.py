@@ -8,7 +8,7 @@ import pytest
 
 from stillhouse.core.errors import PlanError
 from stillhouse.core.plan.order import ordered
-from stillhouse.core.plugin import MethodInfo
+from stillhouse.core.plugin import NEW_STUDENT, MethodInfo
 
 
 def method(name: str, **capabilities: Any) -> MethodInfo:
@@ -46,8 +46,21 @@ def test_pruning_comes_before_quantising_because_int8_uses_the_float_weights_up(
 
 
 def test_two_methods_that_use_up_the_same_thing_are_refused_with_the_reason() -> None:
-    with pytest.raises(PlanError, match=r"float weights|used up|use up"):
+    said = "'int8' uses up float weights, which 'int8-static' needs; .*; keep one of them"
+    with pytest.raises(PlanError, match=said):
         ordered([SUPERNET, INT8, INT8_AGAIN])
+
+
+def test_a_need_that_was_used_up_is_refused_naming_who_did() -> None:
+    both = method("both", needs={"float weights", "int8"})
+    with pytest.raises(PlanError, match=r"'both' needs float weights, but 'int8' used it up"):
+        ordered([SUPERNET, INT8, both])
+
+
+def test_two_methods_that_make_a_student_are_refused() -> None:
+    fresh = method("fresh", leaves=NEW_STUDENT)
+    with pytest.raises(PlanError, match=r"'supernet' and 'fresh' each make a student"):
+        ordered([SUPERNET, fresh])
 
 
 def test_a_need_that_nothing_leaves_is_refused_naming_both() -> None:
