@@ -21,7 +21,7 @@ class GraphForm(nn.Module, ABC):
 
     @abstractmethod
     def traced(self) -> nn.Module | None:
-        """What an exporter is given; it may return several tensors. None: nothing is left to trace."""
+        """What an exporter is given; may return several tensors. None: nothing is left to trace."""
 
     @abstractmethod
     def finished(self, graph: Graph | None) -> Graph:

@@ -92,10 +92,8 @@ def _rivals(waiting: Sequence[MethodInfo], available: set[str]) -> list[str]:
     lines = []
     for method in waiting:
         for other in (m for m in waiting if m is not method and m.needs <= available):
-            if lost := sorted(_taken(method) & other.needs):
-                lines.append(
-                    f"'{method.name}' uses up {' and '.join(lost)}, which '{other.name}' needs"
-                )
+            lost = " and ".join(sorted(_taken(method) & other.needs))
+            lines += [f"'{method.name}' uses up {lost}, which '{other.name}' needs"] if lost else []
     return [f"{'; '.join(lines)}; keep one of them"]
 
 
