@@ -18,6 +18,7 @@ from stillhouse.core.cost.sheet import Operator, OperatorSheet, chosen
 from stillhouse.core.cost.tracing import traced
 from stillhouse.core.errors import PluginError, RunDirectoryError, StillhouseError
 from stillhouse.core.evaluate.artefacts import ArtefactStore, fingerprint
+from stillhouse.core.evaluate.chain import Chain, read
 from stillhouse.core.evaluate.context import Context
 from stillhouse.core.evaluate.data import Split
 from stillhouse.core.evaluate.method import Artefact, Choice, Method
@@ -205,21 +206,24 @@ class Evaluator:
 
     def _stages(self, configuration: Mapping[str, Any], fidelity: float) -> Iterator[_Stage]:
         """The steps in order, each with what it works on; each must be applied before the next."""
-        state, key = self.initial, self.origin
+        state, chain = self.initial, Chain(self.origin)
         for bound in self.steps:
             choice = bound.choice(configuration)
             with blamed(bound, "sources", PluginError):
                 sources = bound.sources(choice.params)
             # Keys of methods that name no files stay what they were before there were sources.
-            key = key if sources is None else fingerprint(key, sources)
-            context = self._context(bound, fidelity, key, choice)
+            files = () if sources is None else ((sources,),)
+            context = self._context(bound, fidelity, chain.key(files), choice)
             with blamed(bound, "prepare", PluginError):
-                artefact = self._prepare(bound, state, choice, context, key)
+                reads = bound.step.info.reads
+                seen = chain.key(files, reads)
+                artefact = self._prepare(bound, read(state, reads), choice, context, seen)
             with blamed(bound, "effect", CandidateError):
                 effect = bound.method.effect(state, choice, artefact, context)
             spent = fidelity if bound.step.info.takes_budget else None
-            key = fingerprint(key, bound.step.name, bound.version, effect, spent)
-            stage = _Stage(bound, (state, choice, artefact, context), key)
+            did = (bound.step.name, bound.version, effect, spent)
+            chain = chain.after(bound.step.info.changes, (*files, did))
+            stage = _Stage(bound, (state, choice, artefact, context), chain.key())
             yield stage
             state = stage.state if stage.state is not None else state
 

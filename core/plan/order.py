@@ -16,7 +16,8 @@ def ordered(methods: Sequence[MethodInfo]) -> tuple[MethodInfo, ...]:
     """Order methods so that each finds what it needs and nothing is left unspent.
 
     The run file's order is kept wherever capabilities allow it. A method waits while something it
-    spends can still be added to, so loss terms precede what trains on them.
+    spends can still be added to, so loss terms precede what trains on them; those between two
+    methods that train are the second's alone.
 
     Raises:
         PlanError: a name stands twice; a need that nothing leaves in time; or loss terms (or
@@ -24,7 +25,8 @@ def ordered(methods: Sequence[MethodInfo]) -> tuple[MethodInfo, ...]:
     """
     _refuse_twice(methods)
     _refuse_two_students(methods)
-    available, placed, waiting = set(GIVEN), [], list(methods)
+    available, waiting = set(GIVEN), _strays_first(methods)
+    placed: list[MethodInfo] = []
     while waiting:
         ready = next((m for m in waiting if _ready(m, available, waiting)), None)
         if ready is None:
@@ -49,10 +51,23 @@ def _ready(method: MethodInfo, available: set[str], waiting: Sequence[MethodInfo
     others = [m for m in waiting if m is not method]
     unfinished = any(
         method.spends & other.leaves and other.needs <= available and not other.spends
-        for other in others
+        for other in waiting[: waiting.index(method)]
     )
     starves = any(_taken(method) & other.needs and other.needs <= available for other in others)
     return method.needs <= available and not unfinished and not starves
+
+
+def _strays_first(methods: Sequence[MethodInfo]) -> list[MethodInfo]:
+    """The run file's order, but for what is left behind the last method that would spend it."""
+
+    def stray(place: int) -> bool:
+        own = methods[place].leaves
+        spent = any(own & m.spends for m in methods)
+        late = not any(own & m.spends for m in methods[place:])
+        return STUDENT not in own and spent and late
+
+    places = sorted(range(len(methods)), key=lambda place: not stray(place))
+    return [methods[place] for place in places]
 
 
 def _refuse_twice(methods: Sequence[MethodInfo]) -> None:

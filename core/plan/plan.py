@@ -61,7 +61,8 @@ class Plan:
 
         `math.inf` stands for a continuous parameter: as many times as there are evaluations.
         """
-        before = self.steps[: self.steps.index(step)]
+        earlier = self.steps[: self.steps.index(step)]
+        before = [s for s in earlier if s.info.changes in step.info.reads]
         count = math.prod(s.space.size() for s in before)
         splits = set(step.prepare_names())
         own = Space([d for d in step.space.dimensions if d.name in splits]).size() if splits else 1

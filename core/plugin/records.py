@@ -7,7 +7,7 @@ use and called as `attribute(params)`. Plugins import this module and the standa
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import Params
@@ -16,11 +16,17 @@ API = 1
 """The contract's version; the host accepts records that carry this number."""
 
 Changes = Literal["teachers", "student", "data", "loss terms", "form", "policy"]
+EVERYTHING: Final[frozenset[Changes]] = frozenset(get_args(Changes))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Fields every kind shares. `extra` names the optional requirement the code needs."""
+    """Fields every kind shares.
+
+    `name` is the entry point's; `summary` is one line for listings; `build` is a dotted string to
+    the code, `"package.module:attribute"`; `params` declares what a run file may say of it; `extra`
+    names the optional requirement the code needs; `api` is the contract's version.
+    """
 
     name: str
     summary: str
@@ -53,11 +59,14 @@ class Gain:
 class MethodInfo(Record):
     """A compression method: `build` is a final subclass of `core.evaluate.Method`.
 
+    `changes` is the part of the state that it makes anew.
     `needs` must be available when it runs; `leaves` is available afterwards; `spends` is used up
     (so whatever leaves it goes before); `core.plugin.capabilities` has the words that built-in
     methods share. `prepares` is true when it has a slow half to memoise. `trains` is true when
     `apply` spends a share of a budget, `Context.fidelity`; of a method that spends loss terms it
-    is taken for granted. `speeds_up` lists targets where a gain was measured, `measured` the gains.
+    is taken for granted. `reads` are the parts of the state that `prepare` sees; a method before it
+    that changes none of them does not split its artefact. `speeds_up` lists targets where a gain
+    was measured, `measured` the gains.
     """
 
     changes: Changes
@@ -66,6 +75,7 @@ class MethodInfo(Record):
     spends: frozenset[str] = frozenset()
     prepares: bool = False
     trains: bool = False
+    reads: frozenset[Changes] = EVERYTHING
     speeds_up: frozenset[str] = frozenset()
     measured: tuple[Gain, ...] = ()
 
@@ -94,7 +104,7 @@ class TaskInfo(Record):
 
     `metrics` are what it measures, so that a run file's objectives are checked without its code; or
     all that it may measure, where that depends on its data. What is built is checked in any case,
-    and alone where they are left empty.
+    and alone where they are left empty. `licence` is that of the data.
     """
 
     licence: str = ""
@@ -103,7 +113,10 @@ class TaskInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceInfo(Record):
-    """A search space: `build` names a YAML resource, `"package:file.yaml"`; never code."""
+    """A search space: `build` names a YAML resource, `"package:file.yaml"`; never code.
+
+    `family` is the model family whose networks it chooses among.
+    """
 
     family: str
 
@@ -115,7 +128,10 @@ class TargetInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerInfo(Record):
-    """A search sampler: `build` is a final subclass of `core.search.Sampler`."""
+    """A search sampler: `build` is a final subclass of `core.search.Sampler`.
+
+    `objectives` says how many it can optimise at once.
+    """
 
     objectives: Literal["one", "several"] = "several"
 

@@ -149,6 +149,7 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         changes="teachers",
         leaves=frozenset({"loss terms", "ensemble"}),
         prepares=True,
+        reads=frozenset({"teachers", "data"}),
     )
     yield MethodInfo(
         name="deploy-ensemble",

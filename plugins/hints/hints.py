@@ -46,7 +46,7 @@ class HintLayers(Method):
         info, teacher = _loss(choice, context), teacher_side(state.teachers[TEACHER])
         apart = 1 - np.eye(len(teacher.taps))
         if info.compares == "features":
-            hinting(choice.params, teacher, student_side(context), apart)
+            hinting(choice.params, teacher, student_side(state.student, context), apart)
 
     def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:
         """Raises UserError for more hints than taps, and clips of different length."""
@@ -98,7 +98,7 @@ class HintLayers(Method):
             "similarity": artefact.tensors[first].tolist(),
             "labels": list(clusters.labels) if clusters else [],
             "centres": [teacher for teacher, _ in found.pairs],
-            "student_layers": list(student_side(context).taps),
+            "student_layers": list(student_side(state.student, context).taps),
             "pairs": [list(pair) for pair in found.pairs],
             "silhouette": _silhouette(artefact, found),
             "select": params.select,
@@ -109,7 +109,7 @@ class HintLayers(Method):
 def _hinting(state: State, choice: Choice, artefact: Artefact, context: Context) -> Hinting:
     distances = artefact.tensors["distance"].numpy().astype(np.float64)
     teacher = teacher_side(state.teachers[TEACHER])
-    return hinting(choice.params, teacher, student_side(context), distances)
+    return hinting(choice.params, teacher, student_side(state.student, context), distances)
 
 
 def _silhouette(artefact: Artefact, found: Hinting) -> float | None:
@@ -124,7 +124,7 @@ def _names(
 ) -> tuple[tuple[str, str], ...]:
     """The paired taps, (teacher, student)."""
     pairs = _hinting(state, choice, artefact, context).pairs
-    teacher, student = state.teachers[TEACHER].taps, student_side(context).taps
+    teacher, student = state.teachers[TEACHER].taps, student_side(state.student, context).taps
     return tuple((teacher[one], student[other]) for one, other in pairs)
 
 

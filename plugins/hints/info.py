@@ -64,4 +64,5 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         changes="loss terms",
         leaves=frozenset({"loss terms"}),
         prepares=True,
+        reads=frozenset({"teachers", "data"}),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.errors import UserError, nearest
-from stillhouse.core.evaluate import Context, Teacher
+from stillhouse.core.evaluate import Context, Student, Teacher
 from stillhouse.core.search.clustering import (
     Clustering,
     cluster,
@@ -39,9 +39,11 @@ class Side:
         return self.ends if len(self.ends) == k else spread(len(self.taps), k)
 
 
-def student_side(context: Context) -> Side:
+def student_side(student: Student | None, context: Context) -> Side:
+    """The taps of the student there is, or of the full network that is still to be made."""
     family = context.family
-    return Side(tuple(family.taps(context.full)), family.stages(context.full))
+    structure = student.structure if student else context.full
+    return Side(tuple(family.taps(structure)), family.stages(structure))
 
 
 def teacher_side(teacher: Teacher) -> Side:

@@ -18,6 +18,7 @@ def method(name: str, **capabilities: Any) -> MethodInfo:
 
 TERMS = method("terms", leaves={"loss terms"})
 MORE_TERMS = method("more-terms", leaves={"loss terms"})
+SPANS = method("mask-spans", leaves={"masked spans"})
 SUPERNET = method("supernet", leaves={"student", "float weights"}, spends={"loss terms"})
 DISTIL = method("distil", needs={"student", "float weights"}, spends={"loss terms"})
 PRUNE = method("prune", needs={"student", "float weights"})
@@ -39,6 +40,12 @@ def test_the_order_of_the_run_file_is_kept_where_it_works() -> None:
 
 def test_loss_terms_come_before_whatever_trains_on_them() -> None:
     assert names(SUPERNET, DISTIL, TERMS) == ["terms", "supernet", "distil"]
+
+
+def test_loss_terms_between_two_methods_that_train_are_for_the_second_alone() -> None:
+    assert names(SUPERNET, TERMS, DISTIL, MORE_TERMS) == [
+        "more-terms", "supernet", "terms", "distil",
+    ]  # fmt: skip
 
 
 def test_pruning_comes_before_quantising_because_int8_uses_the_float_weights_up() -> None:

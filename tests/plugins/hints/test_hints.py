@@ -87,6 +87,21 @@ def test_hints_train_alike_every_time(state: State, context: Context) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_student_that_is_there_already_is_paired_by_its_own_layers(
+    state: State, context: Context
+) -> None:
+    narrow = Fresh().apply(state, Choice(None), Artefact(), context)
+    assert narrow.student is not None
+    depth = narrow.student.structure["depth"]
+    shallow = {
+        name: value[:1] if isinstance(value, (list, tuple)) and len(value) == depth else value
+        for name, value in {**narrow.student.structure, "depth": 1}.items()
+    }
+    held = narrow.with_student(replace(narrow.student, structure=shallow))
+    (term,) = applied(held, context, select="taps", taps=(1,)).terms
+    assert term.name == "hints(loss=fitnets blocks.1>blocks.0)"
+
+
 def test_choices_that_come_to_the_same_layers_are_one(state: State, context: Context) -> None:
     artefact = prepared(state, context)
 
