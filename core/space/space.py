@@ -117,6 +117,19 @@ class Space:
         """
         return codec.encode(self._layout, configuration)
 
+    def within(self, whole: Space, codes: Codes, row: Codes) -> Codes:
+        """Candidates of this space as candidates of one that has its dimensions among others.
+
+        The others are as in `row` (whole.width,), a canonical row. Raises KeyError for a dimension
+        that the whole space has not.
+        """
+        blocks = {block.dimension.name: block for block in whole._layout.blocks}
+        out = np.repeat(row[None], len(codes), axis=0)
+        for block in self._layout.blocks:
+            place = blocks[block.dimension.name]
+            out[:, place.start : place.stop] = codes[:, block.start : block.stop]
+        return out
+
     def columns(self, codes: Codes, prefix: str = "") -> Columns:
         """Values of canonical codes, by name; only names that start with `prefix`, without it."""
         blocks = [b for b in self._layout.blocks if b.dimension.name.startswith(prefix)]
