@@ -68,9 +68,12 @@ def anatomy(full: Mapping[str, Any], found: Mapping[str, Any]) -> Anatomy:
 
 
 def _per_layer(full: Any, found: Any) -> bool:
-    """Lists with at least one number and nothing but numbers and gaps."""
+    """Lists with at least one number and nothing but numbers and gaps.
+
+    What the full network has not is no part of it: weights of a mixture are a list too.
+    """
     known = [v for v in (full, found) if v is not None]
-    if not known or not all(isinstance(v, (list, tuple)) for v in known):
+    if full is None or not all(isinstance(v, (list, tuple)) for v in known):
         return False
     items = [item for value in known for item in value]
     numbers = [item for item in items if finite(item) is not None]

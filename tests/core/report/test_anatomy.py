@@ -64,3 +64,12 @@ def test_odd_configurations_are_drawn_without_complaint(
         assert "nan" not in drawing
         if drawing:
             parseString(drawing)  # noqa: S318 - our own output
+
+
+def test_a_list_that_the_full_network_has_not_is_no_gene_of_its_layers() -> None:
+    full = {"supernet.width": 64, "supernet.heads": [4, 4]}
+    found = {"supernet.width": 32, "supernet.heads": [2, 1], "ensemble.given": [0.5, 0.25, 0.25]}
+    drawn = anatomy(full, found)
+    assert list(drawn.columns) == ["heads"]
+    assert len(drawn.layers) == 2
+    assert [name for name, _ in drawn.others] == ["given"]
