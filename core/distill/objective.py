@@ -71,7 +71,8 @@ class Objective:
     def taps(self) -> Iterator[Taps]:
         """Hooks on every student tap that a term may read, and the mask, while training lasts."""
         real = [tap for tap in self._wanted if tap != LAST]
-        depth = self._depth_order(None) if LAST in self._wanted else ()
+        shallower = real and isinstance(self._module, ElasticModule)
+        depth = self._depth_order(None) if LAST in self._wanted or shallower else ()
         handles = []
         if self.mask is not None:
             point = self._module.get_submodule(self._point())
@@ -208,11 +209,20 @@ class Objective:
     def _feature(self, tap: str, taps: Taps, configuration: Mapping[str, Any] | None) -> Tensor:
         name = self._depth_order(configuration)[-1] if tap == LAST else tap
         if name not in taps.features:
+            name = self._before(name, taps, configuration)
+        return _widened(taps.features[name])
+
+    def _before(self, name: str, taps: Taps, configuration: Mapping[str, Any] | None) -> str:
+        """In a subnet without that layer, the last one before it that runs."""
+        order = self._depth_order(None)
+        earlier = order[: order.index(name)] if name in order else ()
+        running = [tap for tap in earlier if tap in taps.features]
+        if configuration is None or not running:
             raise UserError(
                 f"student tap '{name}' does not run in {dict(configuration or {})}; "
                 f"tap '{LAST}' instead, or keep its block in every subnet"
             )
-        return _widened(taps.features[name])
+        return running[-1]
 
     def _depth_order(self, configuration: Mapping[str, Any] | None) -> tuple[str, ...]:
         family, elastic = self._context.family, self._module

@@ -25,7 +25,7 @@ def ordered(methods: Sequence[MethodInfo]) -> tuple[MethodInfo, ...]:
     """
     _refuse_twice(methods)
     _refuse_two_students(methods)
-    available, waiting = set(GIVEN), _strays_first(methods)
+    available, waiting = set(GIVEN), _strays_ahead(methods)
     placed: list[MethodInfo] = []
     while waiting:
         ready = next((m for m in waiting if _ready(m, available, waiting)), None)
@@ -57,17 +57,21 @@ def _ready(method: MethodInfo, available: set[str], waiting: Sequence[MethodInfo
     return method.needs <= available and not unfinished and not starves
 
 
-def _strays_first(methods: Sequence[MethodInfo]) -> list[MethodInfo]:
-    """The run file's order, but for what is left behind the last method that would spend it."""
+def _strays_ahead(methods: Sequence[MethodInfo]) -> list[MethodInfo]:
+    """The run file's order, but what stands behind all that would spend it goes before the first."""
+    order = [m for place, m in enumerate(methods) if not _stray(methods, place)]
+    for place, method in enumerate(methods):
+        if _stray(methods, place):
+            first = next(i for i, m in enumerate(order) if m.spends & method.leaves)
+            order.insert(first, method)
+    return order
 
-    def stray(place: int) -> bool:
-        own = methods[place].leaves
-        spent = any(own & m.spends for m in methods)
-        late = not any(own & m.spends for m in methods[place:])
-        return STUDENT not in own and spent and late
 
-    places = sorted(range(len(methods)), key=lambda place: not stray(place))
-    return [methods[place] for place in places]
+def _stray(methods: Sequence[MethodInfo], place: int) -> bool:
+    own = methods[place].leaves
+    spent = any(own & m.spends for m in methods)
+    late = not any(own & m.spends for m in methods[place:])
+    return STUDENT not in own and spent and late
 
 
 def _refuse_twice(methods: Sequence[MethodInfo]) -> None:

@@ -157,6 +157,7 @@ def stillhouse_methods() -> Iterator[MethodInfo]:
         build="stillhouse.plugins.ensemble.deployed:DeployedEnsemble",
         params=DeployedParams,
         changes="student",
-        leaves=NEW_STUDENT,
+        # Nothing trains through fixed networks, and the mixture is no network of the family's.
+        leaves=NEW_STUDENT - {"float weights", "plain layers"},
         prepares=True,
     )
