@@ -58,12 +58,12 @@ def _ready(method: MethodInfo, available: set[str], waiting: Sequence[MethodInfo
 
 
 def _strays_ahead(methods: Sequence[MethodInfo]) -> list[MethodInfo]:
-    """The run file's order, but what stands behind all that would spend it goes before the first."""
+    """The run file's order; what stands behind all that would spend it goes before the first."""
     order = [m for place, m in enumerate(methods) if not _stray(methods, place)]
     for place, method in enumerate(methods):
         if _stray(methods, place):
-            first = next(i for i, m in enumerate(order) if m.spends & method.leaves)
-            order.insert(first, method)
+            spenders = (i for i, m in enumerate(order) if m.spends & method.leaves)
+            order.insert(next(spenders, len(order)), method)
     return order
 
 
