@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
+
 if TYPE_CHECKING:
     from stillhouse.core.run.exported_model import Check, Recertified
 
@@ -29,16 +31,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="take what the script of --bundle OUT measured there, instead of measuring here",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_plugins_argument(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and tell by the exit code whether everything holds."""
     from stillhouse.core.errors import UserError
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run import recertifying
 
-    catalogue = Catalogue.discover()
+    catalogue = catalogue_with(args.plugins)
     if args.from_result and not args.bundle:
         raise UserError("--from-result FILE needs --bundle OUT, the folder that was measured")
     if args.from_result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
 from stillhouse.core.errors import UserError
 
 
@@ -31,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="with --target: one of its parameters, for example batch=8",
     )  # fmt: skip
     parser.add_argument("--name", help="with --optuna: name of the study (the run's)")
+    add_plugins_argument(parser)
     parser.set_defaults(run=run)
 
 
@@ -42,10 +44,9 @@ def run(args: argparse.Namespace) -> int:
 def _model(args: argparse.Namespace) -> int:
     if args.out is None or args.name is not None:
         raise UserError("export --target: expected --out FILE beside it, and no --name")
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.exporting import export_model
 
-    made = export_model(args.folder, args.target, args.sets, args.out, Catalogue.discover())
+    made = export_model(args.folder, args.target, args.sets, args.out, catalogue_with(args.plugins))
     print(f"model    {made.path}, {made.size_bytes / 1e3:.1f} kB for {args.target}")
     print(f"agrees   with the torch model within {made.max_difference:.2g}")
     return 0
@@ -54,10 +55,9 @@ def _model(args: argparse.Namespace) -> int:
 def _study(args: argparse.Namespace) -> int:
     if args.out is not None or args.sets:
         raise UserError("export --optuna: --out and --set belong to --target; leave them out")
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.optuna_export import export_run
 
-    name, count = export_run(args.folder, args.optuna, args.name, Catalogue.discover())
+    name, count = export_run(args.folder, args.optuna, args.name, catalogue_with(args.plugins))
     print(f"study    {name} with {count} trials in {args.optuna}")
     print(f"look at  optuna-dashboard {args.optuna.removeprefix('journal:')}")
     return 0

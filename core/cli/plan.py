@@ -22,11 +22,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
-    from stillhouse.core.config.runfile import load
+    from stillhouse.core.config.runfile import load_with_plugins
     from stillhouse.core.plan import describe, make_plan
     from stillhouse.core.plugin import Catalogue
 
-    catalogue = Catalogue.discover()
-    run_file = load(args.run_file, catalogue, sets=args.sets, limits=args.limits)
+    installed = Catalogue.discover()
+    run_file, catalogue = load_with_plugins(args.run_file, installed, args.sets, args.limits)
     print(describe(make_plan(run_file, catalogue)))
     return 0

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from stillhouse.core.cli import plugins_check, plugins_new
 from stillhouse.core.cli.columns import Row, columns, wrapped
 
 if TYPE_CHECKING:
@@ -33,17 +34,19 @@ _JSON: Final = "print JSON"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `plugins` and `plugins show` to the command line."""
+    """Add `plugins` and the commands below it."""
     what = "list methods, models, tasks, search spaces, targets, samplers and reporters"
     parser = subparsers.add_parser("plugins", help=what, description=what)
     parser.add_argument("--json", action="store_true", help=_JSON)
     parser.set_defaults(run=run, show=None, kind=None)
     about = "describe one plugin and its parameters"
-    commands = parser.add_subparsers(metavar="[show NAME]")
+    commands = parser.add_subparsers(metavar="[COMMAND]")
     show = commands.add_parser("show", help=about, description=about)
     show.add_argument("show", metavar="NAME", help="a name from `stillhouse plugins`")
     show.add_argument("--kind", choices=KINDS, help="where one name is of several kinds")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_JSON)
+    plugins_new.add_parser(commands)
+    plugins_check.add_parser(commands)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +77,9 @@ def _list(statuses: Iterable[PluginStatus], *, as_json: bool) -> None:
 def _status_row(status: PluginStatus) -> Row:
     word, _, why = status.status.partition(": ")
     supplier = f"{status.distribution} {status.version}"
-    return Row((status.kind, status.name, supplier, word, status.gain), status.summary or why)
+    gain, opened, where = status.gain.partition(" (")
+    note = f"{status.summary}{opened}{where}" if status.summary else why
+    return Row((status.kind, status.name, supplier, word, gain), note)
 
 
 def _show(catalogue: Catalogue, name: str, kind: RecordKind | None, *, as_json: bool) -> None:
@@ -110,10 +115,18 @@ def _particulars(record: Record) -> dict[str, Any]:
 
     shared = {field.name for field in fields(Record)} - ({"extra"} if record.extra else set())
     own = {f.name: getattr(record, f.name) for f in fields(record) if f.name not in shared}
-    return {
-        name.replace("_", " "): sorted(value) if isinstance(value, frozenset) else value
-        for name, value in own.items()
-    }
+    return {name.replace("_", " "): _plain(value) for name, value in own.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Sets as sorted lists, and records within records as mappings."""
+    from dataclasses import asdict, is_dataclass
+
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _parameter(param: Param) -> dict[str, Any]:
@@ -143,11 +156,29 @@ def _page(description: Mapping[str, Any]) -> Iterator[str]:
     facts = {k: v for k, v in description.items() if k not in ("kind", "name", "parameters")}
     yield f"{description['kind']} {description['name']}"
     for label, value in facts.items():
-        text = ", ".join(value) if isinstance(value, list) else str(value)
-        yield from wrapped(f"{label:<14}{text or '-'}", width=_width(), indent=2, hang=16)
+        for text in _lines(value):
+            yield from wrapped(f"{label:<14}{text or '-'}", width=_width(), indent=2, hang=16)
+            label = ""
     yield ""
     rows = list(_rows(description["parameters"], description["kind"]))
     yield from columns(_PARAMETERS, rows, width=_width()) if rows else ["No parameters."]
+
+
+def _lines(value: Any) -> list[str]:
+    """A line for every gain; anything else in one."""
+    if not isinstance(value, list):
+        return [str(value)]
+    if value and all(isinstance(item, Mapping) and "speed_up" in item for item in value):
+        return [_gain(item) for item in value]
+    return [", ".join(str(item["name"]) if isinstance(item, Mapping) else item for item in value)]
+
+
+def _gain(gain: Mapping[str, Any]) -> str:
+    spread = f" ({gain['low']:.2f} to {gain['high']:.2f})" if gain["low"] < gain["high"] else ""
+    return (
+        f"{gain['speed_up']:.2f}x{spread}, {gain['size']:.0%} of the bytes: {gain['network']}, "
+        f"{gain['setting']}; {gain['target']}, {gain['machine']}"
+    )
 
 
 def _rows(params: Iterable[Mapping[str, Any]], kind: str) -> Iterator[Row]:

@@ -187,12 +187,12 @@ def _alone(args: argparse.Namespace) -> tuple[TargetSection, Catalogue]:
 @contextmanager
 def _opened(args: argparse.Namespace) -> Iterator[Opened]:
     from stillhouse.core.cli.progress import bars
-    from stillhouse.core.config.runfile import load
+    from stillhouse.core.config.runfile import load_with_plugins
     from stillhouse.core.plan import make_plan
     from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.device_profile import opened_for_profile
 
-    catalogue = Catalogue.discover()
-    plan = make_plan(load(args.run_file, catalogue, sets=args.sets), catalogue)
+    run_file, catalogue = load_with_plugins(args.run_file, Catalogue.discover(), args.sets)
+    plan = make_plan(run_file, catalogue)
     with bars() as progress, opened_for_profile(plan, catalogue, progress) as opened:
         yield opened

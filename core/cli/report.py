@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
 from stillhouse.core.errors import RunDirectoryError
 
 
@@ -16,12 +17,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Write report.html, results.csv and pareto.json from summary.json.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
+    add_plugins_argument(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Render from the stored summary; trains and measures nothing."""
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.directory import RunDirectory
     from stillhouse.core.run.reporting import write_reports
     from stillhouse.core.run.summary import RunSummary
@@ -34,6 +35,6 @@ def run(args: argparse.Namespace) -> int:
             f"{directory.summary}: expected a finished run, found none; "
             f"finish it with: stillhouse search --resume {args.folder}"
         ) from None
-    write_reports(Catalogue.discover(), summary, directory.folder)
+    write_reports(catalogue_with(args.plugins), summary, directory.folder)
     print(f"report   {directory.folder / 'report.html'}")
     return 0

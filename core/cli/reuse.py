@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse.core.cli.plugin_file import catalogue_with
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,10 +44,9 @@ def refuse_mixed(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the answer."""
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.reuse import answer
 
-    found = answer(args.reuse, args.limits, Catalogue.discover())
+    found = answer(args.reuse, args.limits, catalogue_with(args.plugins))
     if args.json:
         print(json.dumps(_plain(asdict(found)), indent=2, allow_nan=False))
     else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillhouse.core.cli import reuse
+from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
+    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.directory import RunDirectory
 
 
@@ -28,6 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--overwrite", action="store_true", help="replace a run found in DIR")
     add_override_arguments(parser)
     reuse.add_reuse_arguments(parser)
+    add_plugins_argument(parser, "with --resume or --reuse: ")
     parser.set_defaults(run=run)
 
 
@@ -48,21 +52,21 @@ def run(args: argparse.Namespace) -> int:
     reuse.refuse_mixed(args)
     if args.reuse:
         return reuse.run(args)
-    from stillhouse.core.config.runfile import load
+    from stillhouse.core.config.runfile import load, load_with_plugins
     from stillhouse.core.plan import make_plan
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.directory import RunDirectory
 
     _check_arguments(args)
-    catalogue = Catalogue.discover()
+    catalogue = catalogue_with(args.plugins)
     if args.resume:
         directory = RunDirectory.existing(args.resume)
         plan = make_plan(load(directory.run_file, catalogue), catalogue)
     else:
-        run_file = load(args.run_file, catalogue, sets=args.sets, limits=args.limits)
+        run_file, catalogue = load_with_plugins(args.run_file, catalogue, args.sets, args.limits)
         plan = make_plan(run_file, catalogue)
         folder = args.out or Path("runs") / run_file.name
-        directory = RunDirectory.create(folder, run_file.to_yaml(), overwrite=args.overwrite)
+        resolved, code = run_file.to_yaml(), catalogue.file
+        directory = RunDirectory.create(folder, resolved, code, overwrite=args.overwrite)
     return _execute(plan, catalogue, directory)
 
 
@@ -73,13 +77,26 @@ def _check_arguments(args: argparse.Namespace) -> None:
             "--resume DIR continues the run stored in DIR as it is; it takes no run file, "
             "--out, --overwrite, --set or --limit"
         )
+    if args.plugins and not args.resume:
+        raise UserError(
+            "--plugins FILE goes with --resume DIR and --reuse DIR; a run file names its own, in "
+            "its own folder (plugins: NAME.py)"
+        )
     if not args.resume and not args.run_file:
         raise UserError(
             "expected a run file: stillhouse search RUN_FILE (write one with: stillhouse init)"
         )
 
 
-def _execute(plan: object, catalogue: object, directory: RunDirectory) -> int:
+def _command(catalogue: Catalogue, directory: RunDirectory) -> str:
+    """What continues a run."""
+    words = ["stillhouse", "search", "--resume", str(directory.folder)]
+    if catalogue.file is not None:
+        words += ["--plugins", str(directory.folder / catalogue.file.name)]
+    return shlex.join(words)
+
+
+def _execute(plan: object, catalogue: Catalogue, directory: RunDirectory) -> int:
     # Idle OpenMP threads spin for milliseconds by default; with another process on a core that
     # makes training of small networks ten times slower. Read once, when torch is imported.
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -91,16 +108,12 @@ def _execute(plan: object, catalogue: object, directory: RunDirectory) -> int:
     from stillhouse.core.report.tables import closing_table
     from stillhouse.core.run.engine import execute
 
-    console = Console()
+    console, again = Console(), _command(catalogue, directory)
     try:
         with directory, bars() as progress:
             summary = execute(plan, catalogue, directory, progress)  # type: ignore[arg-type]
     except KeyboardInterrupt:
-        print(
-            f"\nstopped; nothing is lost. Continue with: "
-            f"stillhouse search --resume {directory.folder}",
-            file=sys.stderr,
-        )
+        print(f"\nstopped; nothing is lost. Continue with: {again}", file=sys.stderr)
         return 130
     console.print(closing_table(summary))
     for note in summary.notes:

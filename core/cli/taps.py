@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from stillhouse.core.cli.columns import Row, columns
+from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,16 +30,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--input", metavar="SHAPE", dest="shape",
         help="an input's shape, the batch first, as in 1x16000; for a model family or config.json",
     )  # fmt: skip
+    add_plugins_argument(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a table for each network. Raises UserError for what is no network or has no taps."""
     shape = None if args.shape is None else _shape(args.shape)
-    from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.tapped import tapped
 
-    found = tapped(args.model, shape, Catalogue.discover())
+    found = tapped(args.model, shape, catalogue_with(args.plugins))
     print("\n\n".join("\n".join(_page(network)) for network in found))
     return 0
 

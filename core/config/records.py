@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from stillhouse.core.config.teacher import TeacherTraining
@@ -13,10 +14,14 @@ from stillhouse.core.plugin.records import Record
 
 
 class Plugins(Protocol):
-    """What a run file needs of the catalogue: names, and records with their declarations."""
+    """What a run file needs of the catalogue: names, and records with their declarations.
+
+    `runs` says whether the code of a file of plugins, in name and content, is what supplies some.
+    """
 
     def names(self, kind: RecordKind) -> tuple[str, ...]: ...
     def record(self, kind: RecordKind, name: str) -> Record: ...
+    def runs(self, path: Path) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from stillhouse.core.config.document import parse_document, read_text
 from stillhouse.core.config.nodes import Node, Spot, Table, located, shown
@@ -19,8 +19,10 @@ from stillhouse.core.config.records import (
 )
 from stillhouse.core.config.sections import (
     name_from,
+    plugin_file,
     read_flag,
     read_name,
+    read_plugins,
     read_search,
     read_student,
     read_target,
@@ -35,9 +37,14 @@ from stillhouse.core.errors import ConfigError
 from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.records import TaskInfo
 
+if TYPE_CHECKING:
+    from stillhouse.core.plugin.catalogue import Catalogue
+
 KEYS: Final = (
-    "name", "task", "teacher", "student", "recipe", "search", "target", "baselines", "train",
+    "name", "plugins", "task", "teacher", "student", "recipe", "search", "target", "baselines",
+    "train",
 )  # fmt: skip
+KEY_OF_PLUGINS: Final = "plugins"
 REQUIRED: Final[Mapping[str, str]] = {
     "task": "what the model is for: the name of a task, or NAME: {...}",
     "teacher": "the model to learn from: {model: NAME, ...}",
@@ -55,8 +62,8 @@ class RunFile:
 
     `student` is the full network that the recipe starts from, by default one of the teacher's
     shape that sees what the teacher sees; `student_channels` are the channels that it sees, () for
-    all. `source` is the file it came from; two run files that say the same are equal wherever
-    they were written.
+    all. `plugins` is the name of a file of plugins beside it, "" for none. `source` is the file it
+    came from; two run files that say the same are equal wherever they were written.
     """
 
     name: str
@@ -69,6 +76,7 @@ class RunFile:
     baselines: bool
     train: TrainSection
     student_channels: tuple[int, ...] = ()
+    plugins: str = ""
     source: str = field(default="", compare=False)
 
     def to_yaml(self) -> str:
@@ -86,6 +94,20 @@ def load(
     return parse(read_text(Path(path)), str(path), catalogue, sets, limits)
 
 
+def load_with_plugins(
+    path: Path | str, catalogue: Catalogue, sets: Sequence[str] = (), limits: Sequence[str] = ()
+) -> tuple[RunFile, Catalogue]:
+    """The same for a run file that a user gives to be run: the file of plugins it names is run.
+
+    Returns the catalogue with what that file supplies. Raises as `load` and `Catalogue.beside`.
+    """
+    root = _tree(read_text(Path(path)), str(path), sets, limits)
+    if isinstance(root, Table) and KEY_OF_PLUGINS in root.entries:
+        named = Spot(root).under(KEY_OF_PLUGINS, root.entries[KEY_OF_PLUGINS])
+        catalogue = catalogue.beside(Path(path).parent / plugin_file(named))
+    return _read(root, str(path), catalogue), catalogue
+
+
 def parse(
     text: str,
     source: str,
@@ -97,13 +119,18 @@ def parse(
 
     Raises ConfigError with file, line, column and key path for the first problem found; unknown
     keys are reported together, up to five of them. A plugin that fails to describe itself raises
-    PluginError.
+    PluginError. No code of a file that `plugins` names is run: the catalogue has it, or it is an
+    error.
     """
+    return _read(_tree(text, source, overrides, limits), source, catalogue)
+
+
+def _tree(text: str, source: str, overrides: Sequence[str], limits: Sequence[str]) -> Node:
     root = parse_document(text, source)
     if not isinstance(root, Table):
         fact = f"expected keys such as task: and recipe:, got {shown(root)}"
         raise ConfigError(located(root.mark, "", fact))
-    return _read(apply_overrides(root, overrides, limits), source, catalogue)
+    return apply_overrides(root, overrides, limits)
 
 
 def _read(root: Node, source: str, catalogue: Plugins) -> RunFile:
@@ -131,6 +158,8 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
     def optional(key: str, read: Callable[[Spot], _T], default: _T) -> _T:
         return read(given[key]) if key in given else default
 
+    # First: without the file, every name of its own is unknown.
+    plugins = optional(KEY_OF_PLUGINS, lambda spot: read_plugins(spot, setting), "")
     task = read_use(given["task"], "task", setting)
     teacher = read_teacher(given["teacher"], setting)
     same = (teacher.model, teacher.training.channels)
@@ -146,6 +175,7 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
         baselines=optional("baselines", read_flag, True),
         train=optional("train", lambda train: read_train(train, setting), TrainSection()),
         student_channels=channels,
+        plugins=plugins,
         source=source,
     )
 

@@ -19,6 +19,7 @@ from stillhouse.core.config.weights import MOST_WEIGHTS
 from stillhouse.core.cost.limits import COST_NAMES
 from stillhouse.core.cost.names import LENGTH_PATTERN, PER_LENGTH
 from stillhouse.core.errors import StillhouseError
+from stillhouse.core.plugin.beside import PATTERN
 from stillhouse.core.plugin.kinds import RecordKind
 from stillhouse.core.plugin.params import Param, Params, declared
 from stillhouse.core.plugin.records import TaskInfo
@@ -53,6 +54,11 @@ def json_schema(catalogue: Plugins) -> Schema:
         **_object(
             {
                 "name": {"type": "string", "pattern": r"^[^\s/\\.-][^\s/\\]{0,99}$"},
+                "plugins": {
+                    "type": "string",
+                    "pattern": f"^{PATTERN}$",
+                    "description": "code beside the run file with plugins that are not installed",
+                },
                 "task": _use(catalogue, "task"),
                 "teacher": _flat(catalogue, "model", "model", TeacherTraining),
                 "student": _flat(catalogue, "model", "model", StudentView),

@@ -20,6 +20,7 @@ from stillhouse.core.config.teacher import StudentView, TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
 from stillhouse.core.config.values import Setting, read_values
 from stillhouse.core.cost.names import is_cost
+from stillhouse.core.plugin.beside import FILE_NAME, PATTERN
 from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import declared
 
@@ -27,6 +28,28 @@ DEFAULT_SAMPLER: Final = "auto"
 SEARCH_KEYS: Final = ("maximize", "minimize", "limits", "sampler")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RUN_NAME: Final = re.compile(r"\w[\w.-]{0,99}")
+
+
+def plugin_file(spot: Spot) -> str:
+    """The name of a file of plugins in the run file's own folder; it is not looked at."""
+    name = spot.node.value if isinstance(spot.node, Scalar) else None
+    if not (isinstance(name, str) and re.fullmatch(PATTERN, name)):
+        raise spot.error(
+            f"expected the name of a Python file beside the run file, such as {FILE_NAME}: "
+            f"letters, digits and _ before .py, and no folder; got {shown(spot.node)}"
+        )
+    return name
+
+
+def read_plugins(spot: Spot, setting: Setting) -> str:
+    """The file of plugins. Raises ConfigError where its code is not what was named to be run."""
+    path = setting.folder / plugin_file(spot)
+    if not setting.plugins.runs(path):
+        raise spot.error(
+            f"'{path.name}' is code, and runs only where you name it: read it, then add --plugins "
+            f"{path}; a run goes on with the file that it began with, byte for byte"
+        )
+    return path.name
 
 
 def read_teacher(spot: Spot, setting: Setting) -> TeacherSection:

@@ -61,6 +61,7 @@ def written(run: RunFile) -> str:
     return dump(
         {
             "name": run.name,
+            **({"plugins": run.plugins} if run.plugins else {}),
             "task": named(run.task),
             "teacher": _network(run.teacher.model, run.teacher.training),
             **_student(run),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 from stillhouse.core.errors import PluginError, UserError, nearest
 from stillhouse.core.plugin import code
+from stillhouse.core.plugin.beside import PluginFile, run_file, same_content
 from stillhouse.core.plugin.entries import DISABLE, HOST, Disabled, Entry, Extra, installed, local
 from stillhouse.core.plugin.kinds import BY_INFO, BY_KIND, KINDS, RecordKind
 from stillhouse.core.plugin.listing import PluginStatus, gain
@@ -30,6 +31,7 @@ from stillhouse.core.plugin.records import (
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
+    from pathlib import Path
 
 R = TypeVar("R", bound=Record)
 
@@ -40,13 +42,18 @@ class Catalogue:
 
     Names come from package metadata alone; a record imports the one light module that its entry
     point names; `resolve` imports code. A broken plugin costs only its own names: `record` raises
-    for it, listings report it.
+    for it, listings report it. `file` is the file of plugins that `beside` ran, if it did.
     """
 
     def __init__(
-        self, entries: Iterable[Entry], disabled: Disabled, clock: Callable[[], float]
+        self,
+        entries: Iterable[Entry],
+        disabled: Disabled,
+        clock: Callable[[], float],
+        file: PluginFile | None = None,
     ) -> None:
-        every = sorted(entries, key=_order)
+        self.file, self._disabled, self._clock = file, disabled, clock
+        self._every = every = sorted(entries, key=_order)
         self._off = tuple(entry for entry in every if disabled.covers(entry))
         self._on: dict[tuple[RecordKind, str], list[Entry]] = {}
         for entry in every:
@@ -68,6 +75,36 @@ class Catalogue:
         """
         entries = (*installed(distributions), *local(extra))
         return Catalogue(entries, Disabled.read(environ), clock)
+
+    def beside(self, path: Path) -> Catalogue:
+        """The same and what the hooks of a file supply, whose code this runs.
+
+        Call it for a file that a user named. Raises as `run_file` does, and UserError for a second
+        file, a disabled one, and a name that another plugin has already.
+        """
+        if self._disabled.covers_all_of(path.name):
+            raise UserError(f"{path} is disabled by {DISABLE}: take it off that list to use it")
+        if self.file is not None:
+            raise UserError(f"{path}: expected one file of plugins, got {self.file.path} before it")
+        file = run_file(path)
+        entries = tuple(file.entries())
+        for entry in entries:
+            if known := self._on.get((entry.door.kind, entry.name)):
+                raise UserError(
+                    f"{path}: {entry.door.kind} '{entry.name}' is provided by "
+                    f"{known[0].provenance} too; give it another name"
+                )
+        return Catalogue((*self._every, *entries), self._disabled, self._clock, file)
+
+    def runs(self, path: Path) -> bool:
+        """Whether the code of this file, in name and content, is what `beside` ran."""
+        file = self.file
+        return file is not None and file.name == path.name and same_content(path, file.sha256)
+
+    def code_of(self, kind: RecordKind, name: str) -> PluginFile | None:
+        """The file of plugins that supplies a name, if it does; raises like `provenance`."""
+        file = self.file
+        return file if file and self._entry(kind, name).module is file.module else None
 
     def names(self, kind: RecordKind) -> tuple[str, ...]:
         """Names of a kind, sorted, without the disabled ones; imports nothing of a plugin."""
@@ -101,7 +138,9 @@ class Catalogue:
         """
         if isinstance(record, SpaceInfo):
             raise TypeError(f"space '{record.name}' is a file and has no code: use space_text")
-        return code.resolve(record, self.provenance(BY_INFO[type(record)].kind, record.name))
+        kind = BY_INFO[type(record)].kind
+        own = self.code_of(kind, record.name)
+        return code.resolve(record, self.provenance(kind, record.name), own)
 
     def resolve_space(self, record: ModelInfo) -> object:
         """Import the function that a family offers automatic spaces by; raises like `resolve`."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import importlib
 from operator import attrgetter
+from types import ModuleType
 
 from stillhouse.core.errors import PluginError, nearest
+from stillhouse.core.plugin.beside import PluginFile
 from stillhouse.core.plugin.kinds import BY_INFO
 from stillhouse.core.plugin.records import Provenance, Record, SpaceInfo
 
 
-def resolve(record: Record, supplier: Provenance) -> object:
-    """Import `record.build` and return the attribute.
+def resolve(record: Record, supplier: Provenance, own: PluginFile | None = None) -> object:
+    """Import `record.build` and return the attribute; `own` is the file that supplied the record.
 
     Raises PluginError, attributed to the supplier: with the command that installs the extra when
     an optional requirement is missing, with the cause chained otherwise.
     """
     module, _, attribute = record.build.partition(":")
     try:
-        code = importlib.import_module(module)
+        code = _imported(module, own)
     except (Exception, SystemExit) as error:
         raise PluginError(_why(record, supplier, error)) from error
     try:
@@ -27,6 +29,11 @@ def resolve(record: Record, supplier: Provenance) -> object:
         hint = nearest(attribute, dir(code))
         raise PluginError(_why(record, supplier, error) + hint) from error
     return found
+
+
+def _imported(module: str, own: PluginFile | None) -> ModuleType:
+    """A module by its name; a file beside a run file goes by its own, and is not importable."""
+    return own.module if own and own.path.stem == module else importlib.import_module(module)
 
 
 def space_text(record: SpaceInfo, supplier: Provenance) -> str:

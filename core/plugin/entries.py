@@ -102,6 +102,11 @@ class Disabled:
             return True
         return not self.tokens.isdisjoint({name, supplier, f"{supplier}:{name}"})
 
+    def covers_all_of(self, supplier: str) -> bool:
+        """Whether everything that someone supplies is switched off, whatever its name."""
+        supplier = canonical(supplier)
+        return supplier in self.tokens or ("all" in self.tokens and supplier != HOST)
+
 
 def canonical(name: str) -> str:
     """A distribution's name as the packaging specification compares it (PEP 503)."""

@@ -101,6 +101,11 @@ def attempt(doing: str, action: Callable[[], T]) -> T | Fault:
         return Fault(doing, error)
 
 
+def offers_of(module: ModuleType, hook: str) -> tuple[object, ...]:
+    """What one hook of a module returns; raises whatever the module does."""
+    return _register(module).offers(hook)
+
+
 def _register(module: ModuleType) -> _Host:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)

@@ -10,6 +10,8 @@ from typing import IO, final
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import RunDirectoryError
+from stillhouse.core.plain_file import link_out
+from stillhouse.core.plugin.beside import PluginFile
 
 RUN_FILE = "run.yaml"
 MARK = ".stillhouse-run"
@@ -35,8 +37,10 @@ class RunDirectory:
         self._lock: IO[bytes] | None = None
 
     @staticmethod
-    def create(folder: Path, resolved: str, *, overwrite: bool = False) -> RunDirectory:
-        """A fresh run directory with the resolved run file in it.
+    def create(
+        folder: Path, resolved: str, code: PluginFile | None = None, *, overwrite: bool = False
+    ) -> RunDirectory:
+        """A fresh run directory with the resolved run file in it, and the code that this names.
 
         With `overwrite` a run that is there is moved aside; it comes back if the new one ends in
         an error before `settled` is called.
@@ -51,17 +55,28 @@ class RunDirectory:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / MARK).touch()
             write_atomically(directory.run_file, resolved)
+            if code is not None:
+                write_atomically(folder / code.name, code.source)
         except OSError as error:
             raise RunDirectoryError(_unwritable(folder, error)) from error
         return directory
 
     @staticmethod
     def existing(folder: Path) -> RunDirectory:
-        """The directory of a run started earlier; RunDirectoryError if it is not one."""
+        """The directory of a run started earlier.
+
+        Raises RunDirectoryError if it is not one, or if a link in it leads out of it: what came
+        with a run neither names files elsewhere to be read nor to be written.
+        """
         if not ((folder / MARK).is_file() and (folder / RUN_FILE).is_file()):
             raise RunDirectoryError(
                 f"{folder}: expected a run directory (with {MARK} and {RUN_FILE}), found none; "
                 "start a run with: stillhouse search RUN_FILE --out DIR"
+            )
+        if link := link_out(folder):
+            raise RunDirectoryError(
+                f"{link}: expected the run's own file or folder, got a link that leads out of "
+                f"{folder}; put a copy of what it leads to in its place"
             )
         return RunDirectory(folder)
 

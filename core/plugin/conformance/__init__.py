@@ -30,3 +30,5 @@ from stillhouse.core.plugin.conformance.every import check_target as check_targe
 from stillhouse.core.plugin.conformance.every import check_task as check_task
 from stillhouse.core.plugin.conformance.every import checks as checks
 from stillhouse.core.plugin.conformance.every import checks_of as checks_of
+from stillhouse.core.plugin.conformance.every import checks_of_file as checks_of_file
+from stillhouse.core.plugin.conformance.setups import setups_in as setups_in

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from stillhouse.core.errors import UserError
@@ -40,9 +41,27 @@ def checks(distribution: str, setups: Mapping[str, Setup] | None = None) -> list
             f"no distribution '{distribution}' supplies plugins; install it here first "
             "(pip install -e .), and see: stillhouse plugins"
         )
+    return _checks(supplied, setups, catalogue)
+
+
+def checks_of_file(path: Path, setups: Mapping[str, Setup] | None = None) -> list[Check]:
+    """Every check of the plugins in a file that is not packaged, whose code this runs.
+
+    It may import what it likes: nothing but a run that names it waits for it. Raises as
+    `Catalogue.beside` does, and UserError for a name in `setups` that it does not supply.
+    """
+    catalogue, setups = discover(path), setups or {}
+    named = ((kind, name) for kind in KINDS for name in catalogue.names(kind))
+    return _checks([one for one in named if catalogue.code_of(*one)], setups, catalogue)
+
+
+def _checks(
+    supplied: Sequence[tuple[RecordKind, str]], setups: Mapping[str, Setup], catalogue: Catalogue
+) -> list[Check]:
     for name in setups:
         if name not in {n for _, n in supplied}:
-            raise UserError(f"setups: {distribution} supplies no plugin '{name}'")
+            supplier = catalogue.provenance(*supplied[0]).distribution
+            raise UserError(f"setups: {supplier} supplies no plugin '{name}'")
     return [
         check
         for kind, name in supplied
@@ -116,7 +135,8 @@ def _shared(
         text = run_text(kind, record.name, setup, catalogue) if kind == "method" else ""
         check_light(kind, record.name, module, text)
 
-    yield "light import", light
+    if catalogue.code_of(kind, record.name) is None:
+        yield "light import", light
     yield "parameters", lambda: check_parameters(kind, record, setup, catalogue)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from stillhouse.core.plugin.catalogue import Catalogue
@@ -35,6 +36,7 @@ def stillhouse_tasks() -> Iterator[TaskInfo]:
     )
 
 
-def discover() -> Catalogue:
-    """What is installed, and the task in memory."""
-    return Catalogue.discover(extra=[_TASK])
+def discover(file: Path | None = None) -> Catalogue:
+    """What is installed, and the task in memory; and what a file supplies, whose code this runs."""
+    catalogue = Catalogue.discover(extra=[_TASK])
+    return catalogue if file is None else catalogue.beside(file)

@@ -47,12 +47,26 @@ class MethodChecks:
         return Trial(self.info.name, self._setup, self._catalogue)
 
     def check_claims(self) -> None:
-        """Speed-ups are claimed on targets that are there."""
+        """Speed-ups are claimed on the targets where one was measured, and only there."""
         known = self._catalogue.names("target")
-        for target in sorted(self.info.speeds_up - set(known)):
+        for target in sorted(self.info.speeds_up | {one.target for one in self.info.measured}):
+            if target not in known:
+                unmet(
+                    f"speeds_up and measured to name targets ({', '.join(known)})", f"'{target}'",
+                    f"name the target that the gain was measured on{nearest(target, known)}",
+                )  # fmt: skip
+        for gain in self.info.measured:
+            if not (0 < gain.low <= gain.speed_up <= gain.high and gain.size > 0):
+                unmet(
+                    "0 < low <= speed_up <= high and a size above 0 in measured", gain,
+                    "give the times of the whole network over those of the changed one",
+                )  # fmt: skip
+        faster = {gain.target for gain in self.info.measured if gain.speed_up > 1}
+        if self.info.speeds_up != faster:
             unmet(
-                f"speeds_up to name targets ({', '.join(known)})", f"'{target}'",
-                f"name the target that the gain was measured on{nearest(target, known)}",
+                f"speeds_up={sorted(faster)}, the targets with a gain above 1 in measured",
+                f"speeds_up={sorted(self.info.speeds_up)}",
+                "measure it (measured=(Gain(...),)), and claim what was measured: no more, no less",
             )  # fmt: skip
 
     def check_code(self) -> None:

@@ -15,7 +15,11 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.plugin import KINDS
 
 INFO = """
-from stillhouse.core.plugin import MethodInfo, ModelInfo, Params, hookimpl, param
+from stillhouse.core.plugin import Gain, MethodInfo, ModelInfo, Params, hookimpl, param
+
+def gain(network, speed_up, low, high):
+    return Gain(target="onnxruntime-cpu", network=network, setting="half of it", speed_up=speed_up,
+                low=low, high=high, size=0.27, machine="abacus")
 
 class TwoBitParams(Params):
     groups: int = param(1, low=1, high=64, log=True, help="scales in each row", phase="apply")
@@ -32,7 +36,13 @@ def stillhouse_methods():
     yield MethodInfo(
         name="cli-both", summary="fewer columns", build="cli_zoo.never:Prune",
         changes="form", speeds_up=frozenset({"onnxruntime-cpu"}),
+        measured=(gain("small", 0.9, 0.8, 1.0), gain("large", 2.104, 2.05, 2.2)),
     )
+    yield MethodInfo(
+        name="cli-slower", summary="more columns", build="cli_zoo.never:Slower",
+        changes="form", measured=(gain("small", 0.97, 0.97, 0.97),),
+    )
+    yield MethodInfo(name="cli-term", summary="a term", build="x.y:Z", changes="loss terms")
 
 @hookimpl
 def stillhouse_models():
@@ -42,6 +52,8 @@ POINTS = """[stillhouse.methods]
 cli-two-bit = cli_zoo_info
 cli-both = cli_zoo_info
 cli-broken = cli_zoo_broken
+cli-slower = cli_zoo_info
+cli-term = cli_zoo_info
 [stillhouse.models]
 cli-both = cli_zoo_info
 """
@@ -75,9 +87,13 @@ def test_the_list_says_who_how_and_what_for_in_80_columns(
     assert invoke() == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "KIND NAME SUPPLIED BY STATUS SPEEDS UP"
-    at = lines.index("method cli-two-bit cli-zoo 0.4 active size only")
+    at = lines.index("method cli-two-bit cli-zoo 0.4 active not measured")
     assert lines[at + 1] == "two-bit weights"
-    assert "method cli-both cli-zoo 0.4 active onnxruntime-cpu" in lines
+    at = lines.index("method cli-both cli-zoo 0.4 active up to 2.10x")
+    assert lines[at + 1] == "fewer columns (2.10x onnxruntime-cpu)"
+    at = lines.index("method cli-slower cli-zoo 0.4 active none measured")
+    assert lines[at + 1] == "more columns (0.97x onnxruntime-cpu)"
+    assert "method cli-term cli-zoo 0.4 active" in lines
     assert "model cli-both cli-zoo 0.4 active" in lines
     broken = lines.index("method cli-broken cli-zoo 0.4 failed")
     assert lines[broken + 1] == "RuntimeError: no licence"
@@ -96,7 +112,8 @@ def test_the_list_as_json_holds_the_same(zoo: Path, capsys: pytest.CaptureFixtur
     broken = found["method", "cli-broken"]
     assert broken["status"] == "failed: RuntimeError: no licence"
     assert (broken["distribution"], broken["version"]) == ("cli-zoo", "0.4")
-    assert found["method", "cli-two-bit"]["gain"] == "size only"
+    assert found["method", "cli-two-bit"]["gain"] == "not measured"
+    assert found["method", "cli-slower"]["gain"] == "none measured (0.97x onnxruntime-cpu)"
 
 
 def test_networks_are_shown_with_what_each_may_say(
@@ -137,6 +154,21 @@ def test_showing_a_method_prints_capabilities_and_parameters(
         "folder path required - no prepare",
     ):
         assert line in lines
+
+
+def test_showing_a_method_prints_every_measured_gain_as_a_line(
+    zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke("show", "cli-both", "--kind", "method")
+    lines = " ".join(capsys.readouterr().out.split())
+    assert (
+        "measured 0.90x (0.80 to 1.00), 27% of the bytes: small, half of it; onnxruntime-cpu, "
+        "abacus 2.10x (2.05 to 2.20), 27% of the bytes: large, half of it; onnxruntime-cpu, abacus "
+    ) in lines
+    invoke("show", "cli-slower", "--json")
+    (shown,) = json.loads(capsys.readouterr().out)
+    (gain,) = shown["measured"]
+    assert (gain["speed_up"], gain["size"], gain["network"]) == (0.97, 0.27, "small")
 
 
 def test_showing_as_json_gives_every_declared_field(
@@ -184,7 +216,9 @@ def test_the_parser_offers_exactly_the_kinds_there_are() -> None:
     assert plugins.KINDS == KINDS
 
 
-@pytest.mark.parametrize("arguments", [[], ["show", "cli-two-bit"], ["--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["show", "cli-two-bit"], ["--help"], ["check", "--help"], ["new", "--help"]]
+)
 def test_the_command_imports_nothing_heavy(zoo: Path, arguments: list[str]) -> None:
     script = (
         "import argparse, sys\n"

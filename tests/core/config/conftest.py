@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -102,6 +103,9 @@ class FakeCatalogue:
     def record(self, kind: str, name: str) -> Record:
         params = self.declarations[kind][name]
         return Record(name=name, summary=f"the {kind} {name}", build="x:y", params=params)
+
+    def runs(self, path: Path) -> bool:
+        return False
 
 
 @pytest.fixture(scope="session")

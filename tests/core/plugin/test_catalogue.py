@@ -42,11 +42,11 @@ def test_listing_names_imports_nothing_heavy() -> None:
 
 
 def test_a_record_carries_its_provenance(install: Install, source: Source) -> None:
-    install("foo", {"methods": {"binary": "foo_a"}}, version="2.1", foo_a=source("binary"))
+    install("foo", {"methods": {"ternary": "foo_a"}}, version="2.1", foo_a=source("ternary"))
     catalogue = Catalogue.discover({})
-    assert catalogue.method("binary") is catalogue.record("method", "binary")
-    assert catalogue.provenance("method", "binary") == Provenance(
-        "foo", "2.1", "stillhouse.methods: binary = foo_a", ("stillhouse_methods",)
+    assert catalogue.method("ternary") is catalogue.record("method", "ternary")
+    assert catalogue.provenance("method", "ternary") == Provenance(
+        "foo", "2.1", "stillhouse.methods: ternary = foo_a", ("stillhouse_methods",)
     )
 
 

@@ -40,7 +40,7 @@ def scaled(student, name, factor, record=None):
 class Broken(Method):
 """
 INFO = """
-from stillhouse.core.plugin import MethodInfo, Params, hookimpl, param
+from stillhouse.core.plugin import Gain, MethodInfo, Params, hookimpl, param
 
 class P(Params):
     factor: float = param(2.0, low=0.1, high=9, phase="apply", help="of the answers")
@@ -59,6 +59,10 @@ SOUND = """
         return Scaled(copy.deepcopy(skeleton), record["factor"]).eval()
 """
 FORM = "changes='form', needs=frozenset({'student', 'float weights'})"
+GAIN = (
+    "Gain(target='onnxruntime-cpu', network='n', setting='s', speed_up={}, low=0.9, high=2.0, "
+    "size=0.5, machine='m')"
+)
 TERM = "changes='loss terms', leaves=frozenset({'loss terms'})"
 Make = Callable[..., str]
 
@@ -199,6 +203,31 @@ BREACHES = {
         FORM + ", speeds_up=frozenset({'onnxruntime-gpu'})",
         "speed claims",
         "got 'onnxruntime-gpu'; name the target that the gain was measured on; did you mean",
+    ),
+    "claim-without-measurement": (
+        SOUND,
+        FORM + ", speeds_up=frozenset({'onnxruntime-cpu'})",
+        "speed claims",
+        "expected speeds_up=[], the targets with a gain above 1 in measured, got speeds_up=['onnxru"
+        "ntime-cpu']; measure it",
+    ),
+    "claim-of-a-loss": (
+        SOUND,
+        FORM + ", speeds_up=frozenset({'onnxruntime-cpu'}), measured=(" + GAIN.format(0.97) + ",)",
+        "speed claims",
+        "expected speeds_up=[], the targets with a gain above 1 in measured, got speeds_up=['onnx",
+    ),
+    "unclaimed-gain": (
+        SOUND,
+        FORM + ", measured=(" + GAIN.format(1.5) + ",)",
+        "speed claims",
+        "expected speeds_up=['onnxruntime-cpu'], the targets with a gain above 1 in measured, got ",
+    ),
+    "impossible-gain": (
+        SOUND,
+        FORM + ", measured=(" + GAIN.format(3.0) + ",)",
+        "speed claims",
+        "expected 0 < low <= speed_up <= high and a size above 0 in measured, got Gain(",
     ),
     "undeclared-term": (
         APPLY + "        term = LossTerm('zero', 1.0, lambda s, t, b, a: 0 * s.logits.sum())\n"
