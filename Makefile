@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 OUT    ?= runs/spoken-digits
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow nightly lint types imports tests links clean
+.PHONY: demo test test-slow nightly lint types imports tests links docs reference composition clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stillhouse search examples/spoken_digits.yaml --out $(OUT) --overwrite
@@ -44,6 +44,17 @@ imports: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+# The site, strict: any warning fails. Needs no network.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx -q -n -W --keep-going -b html -d build/site-cache docs build/site
+
+# Generated pages: seconds from the catalogue; minutes by carrying out every pair of methods.
+reference: $(VENV)/.installed-dev
+	$(BIN)/python -m stillhouse.core.reference docs tests
+
+composition: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/plugins/composition/write.py
 
 # The three code folders as the one package that they install as, for tools that read files.
 links:

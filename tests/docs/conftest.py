@@ -115,3 +115,33 @@ def write_waves(path: Path, samples: int = 120) -> None:
     inputs = np.sin((targets[:, None, None] + 1) * 0.4 * np.arange(12)[None, :, None] + phase)
     inputs += 0.3 * rng.standard_normal(inputs.shape)
     np.savez(path, x=inputs.astype(np.float32), y=targets)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The package that a page shows, importable and in the metadata; `folder` holds the rest."""
+
+    folder: Path
+    distribution: str
+    catalogue: Catalogue
+
+
+@pytest.fixture(scope="module")
+def shown(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shown]:
+    """What the page named by the test module's `PAGE` shows, as `pip install -e` leaves it."""
+    folder = tmp_path_factory.mktemp("shown")
+    text = (PAGE.parent / f"{request.module.PAGE}.md").read_text("utf-8")
+    for _, block in FENCE.findall(text):
+        path = folder / re.match(r"# (\S+)\n", block)[1]  # type: ignore[index]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block)
+    (site,) = (path.parent for path in folder.glob("*/pyproject.toml"))
+    install(site)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        patch.chdir(folder)
+        yield Shown(folder, site.name, Catalogue.discover())
+    for name in [name for name in sys.modules if name.startswith(site.name.replace("-", "_"))]:
+        del sys.modules[name]

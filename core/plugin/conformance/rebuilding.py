@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from stillhouse.core.evaluate import Student
 from stillhouse.core.evaluate.skeletons import description
+from stillhouse.core.plugin.catalogue import Catalogue
 from stillhouse.core.plugin.conformance.check import unmet
 from stillhouse.core.plugin.conformance.process import fresh
 from stillhouse.core.plugin.conformance.reload import INPUTS, OUTPUTS, answer
@@ -34,7 +35,10 @@ def check_rebuild(trial: Trial) -> None:
     folder = trial.folder / "rebuilt"
     folder.mkdir(exist_ok=True)
     _write(student, trial, folder)
-    theirs = _fresh_answers(folder) if student.rebuilds else answer(folder)
+    if student.rebuilds:
+        theirs = _fresh_answers(folder, trial.catalogue)
+    else:
+        theirs = answer(folder, trial.catalogue)
     with torch.inference_mode():
         ours = student.module(trial.opened.task.data.validation.inputs)
     if not torch.equal(ours, theirs):
@@ -45,8 +49,9 @@ def check_rebuild(trial: Trial) -> None:
         )  # fmt: skip
 
 
-def _fresh_answers(folder: Path) -> torch.Tensor:
-    fresh(_CHILD, str(folder), str(torch.get_num_threads()))
+def _fresh_answers(folder: Path, catalogue: Catalogue) -> torch.Tensor:
+    code = [str(catalogue.file.path)] if catalogue.file else []
+    fresh(_CHILD, str(folder), str(torch.get_num_threads()), *code)
     return load_file(folder / OUTPUTS)["outputs"]
 
 
