@@ -18,12 +18,13 @@ _SUSPECT: Final = re.compile(r"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{20}|\\u")
 """What every text has that needs a closer look; most that have it are sound."""
 
 
-def parsed(text: str | bytes) -> Any:
+def parsed(text: str | bytes, *, finite: bool = True) -> Any:
     """The value of a JSON text.
 
     Raises ValueError for what is no JSON in UTF-8, and for what JSON has but no file of ours:
     numbers that are not finite, or whole ones beyond 64 bits; more than `DEEPEST` levels; half a
-    surrogate pair, which cannot be written, in a text.
+    surrogate pair, which cannot be written, in a text. Unless `finite`, NaN and infinities pass:
+    what a training left may hold them.
     """
     if isinstance(text, bytes):
         text = text.decode()
@@ -33,7 +34,10 @@ def parsed(text: str | bytes) -> Any:
             value = json.loads(text)
         else:
             value = json.loads(
-                text, parse_float=_real, parse_int=_whole, parse_constant=_not_finite
+                text,
+                parse_float=_real if finite else float,
+                parse_int=_whole,
+                parse_constant=_not_finite if finite else float,
             )
             _check(value)
     except RecursionError:
@@ -43,12 +47,12 @@ def parsed(text: str | bytes) -> Any:
     return value
 
 
-def read(path: Path) -> Any:
+def read(path: Path, *, finite: bool = True) -> Any:
     """The value in a file of UTF-8 text.
 
     Raises OSError for a file that cannot be read or is no plain file, ValueError as `parsed`.
     """
-    return parsed(content(path))
+    return parsed(content(path), finite=finite)
 
 
 def content(path: Path, largest: int = LARGEST_BYTES) -> bytes:

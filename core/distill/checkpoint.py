@@ -15,7 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from stillhouse.core import plain_file, plain_json
 from stillhouse.core.atomic import write_atomically
+from stillhouse.core.distill.held import held
 from stillhouse.core.errors import RunDirectoryError
 
 _KEY = "stillhouse"
@@ -60,32 +62,38 @@ class Checkpoint:
         write_atomically(self.path, data)
         self._saved = self._clock()
 
-    def load(self) -> Snapshot | None:
+    def load(self, largest: int | None = None) -> Snapshot | None:
         """The snapshot in the file, or None when there is none of this fingerprint.
 
         Raises:
-            RunDirectoryError: when the file cannot be read as a checkpoint.
+            RunDirectoryError: when the file cannot be read as a checkpoint, or has more than
+                `largest` bytes (default: this machine's memory).
         """
         if self.path is None or not self.path.exists():
             return None
         try:
+            plain_file.check(self.path, largest)
             with safe_open(self.path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})[_KEY])
+                header = plain_json.parsed((file.metadata() or {})[_KEY], finite=False)
                 if header["fingerprint"] != self._fingerprint:
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
-            raise RunDirectoryError(
-                f"{self.path}: expected a training checkpoint, got a damaged or foreign file "
-                f"({error}); delete it to start this training again"
-            ) from error
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            raise self.refusal(error) from error
         return Snapshot(tensors, header)
+
+    def refusal(self, fact: object) -> RunDirectoryError:
+        """The error for a file that is no checkpoint of this training."""
+        return RunDirectoryError(
+            f"{self.path}: expected a training checkpoint, got a damaged or foreign file "
+            f"({fact}); delete it to start this training again"
+        )
 
 
 def fingerprint(module: nn.Module, facts: Mapping[str, Any]) -> str:
     """A hash of a network's weights and of JSON-able facts."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for name, tensor in module.state_dict().items():
+    for name, tensor in held(module).items():
         digest.update(name.encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data)

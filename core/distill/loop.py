@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from stillhouse.core.distill.checkpoint import Checkpoint, Snapshot
+from stillhouse.core.distill.held import held, take
 from stillhouse.core.distill.journal import Course, Journal
 from stillhouse.core.distill.objective import Objective
 from stillhouse.core.distill.optimiser import Optimiser
@@ -23,6 +24,7 @@ from stillhouse.core.evaluate.context import Context, Progress
 from stillhouse.core.evaluate.data import Batch
 from stillhouse.core.evaluate.family import ElasticModule
 from stillhouse.core.evaluate.state import State
+from stillhouse.core.plain_file import room_for
 
 SAVE_EVERY_S: Final = 20.0
 _READ_EVERY: Final = 16
@@ -46,7 +48,10 @@ class Loop:
         self.data, self.course, self.context, self.paths = state.data, course, context, paths
         self.settings, self.label = course.settings, course.label
         self.modules = nn.ModuleDict({"network": module, "adapters": objective.adapters})
-        self.optimiser = Optimiser(self.modules, self.settings, context.precision)
+        sparse = state.student is not None and state.student.zeros_stay
+        self.optimiser = Optimiser(
+            self.modules, self.settings, context.precision, zeros_stay=sparse
+        )
         self.journal = Journal(course, objective.names)
         patience = self.settings.patience
         self.stopping = Stopping(module, state.data.validation, context, patience)
@@ -54,7 +59,7 @@ class Loop:
 
     def through(self, checkpoint: Checkpoint) -> FitResult:
         """Go on from the checkpoint, if there is one, to the end."""
-        self._resume(checkpoint.load())
+        self._resume(checkpoint)
         if not self.updates and self.course.total:
             self._begin()
         self.group.wait()
@@ -182,7 +187,7 @@ class Loop:
         return torch.stack(losses).sum(0)
 
     def _snapshot(self) -> Snapshot:
-        weights = {f"weights/{k}": v for k, v in self.modules.state_dict().items()}
+        weights = {f"weights/{k}": v for k, v in held(self.modules).items()}
         moments = {f"moments/{k}": v for k, v in self.optimiser.tensors().items()}
         best = {f"best/{k}": v for k, v in self.stopping.best.items()}
         counters = {
@@ -192,15 +197,23 @@ class Loop:
         }
         return Snapshot({**weights, **moments, **best}, counters)
 
-    def _resume(self, snapshot: Snapshot | None) -> None:
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        weights = sum(tensor.nbytes for tensor in held(self.modules).values())
+        snapshot = checkpoint.load(room_for(weights))
         if snapshot is None:
             return
-        tensors, counters = snapshot.tensors, snapshot.counters
-        self.modules.load_state_dict(_under("weights/", tensors))
+        # Tensors and counters may be anything, and what takes them raises nearly anything.
+        try:
+            self._restore(snapshot.tensors, snapshot.counters)
+        except Exception as error:
+            raise checkpoint.refusal(repr(error)) from error
+
+    def _restore(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+        take(self.modules, _under("weights/", tensors))
         self.optimiser.restore(_under("moments/", tensors), counters["scaler"])
         self.stopping.restore(_under("best/", tensors), counters["stopping"])
         self.journal.restore(counters["journal"])
-        self.updates = counters["journal"]["updates"]
+        self.updates = int(counters["journal"]["updates"])
 
 
 def widest(module: nn.Module) -> None:

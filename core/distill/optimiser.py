@@ -15,13 +15,26 @@ _STATE = ("step", "exp_avg", "exp_avg_sq")
 
 @final
 class Optimiser:
-    """AdamW over a network and its adapters; weight decay spares vectors (biases, norms)."""
+    """AdamW over a network and its adapters; weight decay spares vectors (biases, norms).
 
-    def __init__(self, modules: nn.ModuleDict, settings: TrainSettings, precision: str) -> None:
+    With `zeros_stay` the entries of the network's weight matrices that are 0 stay 0, exactly: they
+    get no gradient, so that moments and decay leave them alone. A matrix of nothing but zeros has
+    not been given weights yet, and trains.
+    """
+
+    def __init__(
+        self,
+        modules: nn.ModuleDict,
+        settings: TrainSettings,
+        precision: str,
+        *,
+        zeros_stay: bool = False,
+    ) -> None:
         named = [(name, p) for name, p in modules.named_parameters() if p.requires_grad]
         self._names = dict(named)
         self._parameters = [p for _, p in named]
         self._settings = settings
+        self._zeros = _zeros(modules) if zeros_stay else []
         decayed = [p for p in self._parameters if p.ndim > 1]
         plain = [p for p in self._parameters if p.ndim <= 1]
         groups = [
@@ -47,6 +60,9 @@ class Optimiser:
         for group in self._adamw.param_groups:
             group["lr"] = rate
         self._scaler.unscale_(self._adamw)
+        for weight, zero in self._zeros:
+            if weight.grad is not None:
+                weight.grad.masked_fill_(zero, 0.0)
         if self._settings.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         held = self._snapshot() if self._settings.freeze_unsampled else []
@@ -91,3 +107,13 @@ class Optimiser:
             moving = [p.data, *(state[key] for key in _STATE[1:] if key in state)]
             held += [(p.grad == 0, tensor, tensor.clone()) for tensor in moving]
         return held
+
+
+def _zeros(modules: nn.ModuleDict) -> list[tuple[nn.Parameter, Tensor]]:
+    """The network's matrices that have zeros among other entries, and where."""
+    found = []
+    for name, weight in modules.named_parameters():
+        zero = weight.detach() == 0
+        if name.startswith("network.") and weight.ndim > 1 and zero.any() and not zero.all():
+            found.append((weight, zero))
+    return found

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from stillhouse.core.distill.held import held, take
 from stillhouse.core.evaluate.context import Context
 from stillhouse.core.evaluate.data import Split
 
@@ -33,7 +34,7 @@ class Stopping:
         value = score[metric.name] if metric.better == "higher" else -score[metric.name]
         if not self.best or value > self._record:
             self.stale, self._record = 0, value
-            weights = self._module.state_dict().items()
+            weights = held(self._module).items()
             self.best = {name: tensor.detach().clone() for name, tensor in weights}
         else:
             self.stale += 1
@@ -47,7 +48,7 @@ class Stopping:
     def finish(self) -> None:
         """Give the network its best weights."""
         if self.best:
-            self._module.load_state_dict(self.best)
+            take(self._module, self.best)
 
     def counters(self) -> dict[str, float]:
         return {"stale": self.stale, "record": self._record}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
+from stillhouse.core import plain_file, plain_json
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.evaluate.method import Artefact
 
@@ -106,11 +107,12 @@ def _read(folder: Path) -> Artefact:
     from safetensors.torch import load_file
 
     try:
-        record: Mapping[str, Any] = json.loads((folder / _RECORD).read_text("utf-8"))
+        record: Mapping[str, Any] = plain_json.read(folder / _RECORD, finite=False)
         if not isinstance(record, dict):
             raise ValueError(f"{_RECORD}: expected an object, got {type(record).__name__}")
+        plain_file.check(folder / _TENSORS)
         return Artefact(load_file(folder / _TENSORS), record, folder=folder)
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise RunDirectoryError(
             f"{folder}: damaged artefact ({error}); delete the folder and resume, "
             "it will be made again"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stillhouse.core.errors import DataError, nearest
 from stillhouse.core.evaluate.prediction_folder import mapped
 from stillhouse.core.evaluate.probabilities import Rows, Targets, check_targets
+from stillhouse.core.plain_file import check, memory_bytes
 
 _ARRAYS: Final = ("probabilities", "logits", "classes", "targets")
 
@@ -79,6 +80,7 @@ def _members(path: Path) -> dict[str, NDArray[Any]]:
         if not zipfile.is_zipfile(path):
             raise ValueError("no archive")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_unpacked(archive)
             found = {name: archive[name] for name in archive.files if name in _ARRAYS}
     except Exception as error:
         raise DataError(
@@ -89,6 +91,13 @@ def _members(path: Path) -> dict[str, NDArray[Any]]:
         if not isinstance(array, np.ndarray):
             raise DataError(f"{path}: '{name}' is no NumPy array; write the file with np.savez")
     return found
+
+
+def _check_unpacked(archive: Any) -> None:
+    """A few megabytes unpack to terabytes of zeros if the archive says so."""
+    claimed, memory = sum(one.file_size for one in archive.zip.infolist()), memory_bytes()
+    if claimed > memory:
+        raise ValueError(f"it unpacks to {claimed / 1e9:.3g} GB, memory has {memory / 1e9:.3g} GB")
 
 
 def _csv(path: Path) -> Sheet:
@@ -103,12 +112,13 @@ def _csv(path: Path) -> Sheet:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
+        check(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             for cells in reader:
                 if cells:
                     yield reader.line_num, cells
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"{path}: expected a table of comma-separated UTF-8 text, got one that cannot be read "
             f"({error}); write it again"

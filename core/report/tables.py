@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from stillhouse.core.run.summary import Evaluation, RunSummary
 if TYPE_CHECKING:
     from rich.table import Table
 
+_LIVE = re.compile(r"(^|[;|\t\n])(?=\s*[=+@\t-])")
+"""Where a spreadsheet would begin a formula, whatever it takes for a separator."""
 _FIXED = ("number", "key", "on_front", "seconds", "fidelity")
 
 
@@ -25,16 +28,17 @@ def results_csv(summary: RunSummary) -> str:
 
     The first four are followed by `fidelity` where the run has a ladder of them. The others are
     called `quality.NAME`, `cost.NAME` and `gene.NAME`. A cell is empty where the evaluation has
-    no such value, or one that is not finite.
+    no such value, or one that is not finite. A text that a spreadsheet would take for a formula
+    has a quote (') before it.
     """
     records = [_record(evaluation) for evaluation in summary.evaluations]
     names = dict.fromkeys(name for record in records for name in record)
     fixed = [name for name in _FIXED if name in names or (not records and name != "fidelity")]
     ordered = [*fixed, *sorted((n for n in names if n not in _FIXED), key=_column_order)]
     out = io.StringIO()
-    writer = csv.DictWriter(out, ordered, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(_cell, ordered))
+    writer.writerows([record.get(name, "") for name in ordered] for record in records)
     return out.getvalue()
 
 
@@ -48,7 +52,7 @@ def _column_order(name: str) -> tuple[int, list[tuple[int, int, str]]]:
 def _record(evaluation: Evaluation) -> dict[str, object]:
     record: dict[str, object] = {
         "number": evaluation.number,
-        "key": evaluation.key,
+        "key": _cell(evaluation.key),
         "on_front": int(evaluation.on_front),
         "seconds": _cell(evaluation.seconds),
     }
@@ -74,6 +78,8 @@ def _flat(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return _LIVE.sub(r"\1'", value.replace("\r", "\n"))
     return "" if isinstance(value, float) and finite(value) is None else value
 
 

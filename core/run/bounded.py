@@ -15,9 +15,8 @@ from typing import Final, final
 from torch import Tensor, nn
 from torch.nn.modules import module as registration
 
-_TIMES: Final = 64
-"""A change of form may shrink what is built: rank, columns, bits."""
-_SPARE_BYTES: Final = 64_000_000
+from stillhouse.core.plain_file import check, room_for
+
 _PARTS: Final = 20_000
 
 
@@ -25,10 +24,11 @@ _PARTS: Final = 20_000
 def bounded_by(weights: Path) -> Iterator[None]:
     """While it lasts, this thread builds no network far larger than a file of weights.
 
-    That is `_TIMES` its bytes, and some for small ones; and no more than `_PARTS` modules and
-    tensors. Raises ValueError from within the building, FileNotFoundError where there is no file.
+    That is `room_for` its bytes, for a change of form may shrink what is built (rank, columns,
+    bits); and no more than `_PARTS` modules and tensors. Raises ValueError from within the
+    building, FileNotFoundError where there is no file.
     """
-    budget = _Budget(_TIMES * weights.stat().st_size + _SPARE_BYTES)
+    budget = _Budget(room_for(weights.stat().st_size))
     with ExitStack() as stack:
         for hook in (
             registration.register_module_parameter_registration_hook(budget.tensor),
@@ -37,6 +37,17 @@ def bounded_by(weights: Path) -> Iterator[None]:
         ):
             stack.callback(hook.remove)
         yield
+
+
+def weights_for(module: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file that is not far larger than the network they are for.
+
+    Raises OSError for what is no plain file, ValueError for one too large, SafetensorError.
+    """
+    from safetensors.torch import load_file
+
+    check(path, room_for(sum(tensor.nbytes for tensor in module.state_dict().values())))
+    return load_file(path)
 
 
 @final

@@ -126,8 +126,12 @@ class AskTell:
 
     def _replay(self, ledger: StudyLedger) -> None:
         for event in ledger.events:
-            if isinstance(event, Told):
+            if not isinstance(event, Told):
+                if not np.array_equal(self._asked(event.count), event.codes):
+                    raise ledger.refusal("the sampler proposes other candidates than it holds")
+                continue
+            try:
                 self._tell(event)
-            elif not np.array_equal(self._asked(event.count), event.codes):
-                raise ledger.refusal("the sampler proposes other candidates than it holds")
+            except ValueError as error:
+                raise ledger.refusal(f"it tells what cannot be ({error})") from error
         self._again = list(self._open.values())

@@ -18,6 +18,7 @@ from stillhouse.core.search.sampler import Codes, Problem
 from stillhouse.core.search.study import Trial
 
 FORMAT = 1
+_MOST = 10_000_000
 _MEND = "restore the file from a copy, or start a new study in another file"
 
 
@@ -94,11 +95,20 @@ class StudyLedger:
     def _event(self, number: int, record: Mapping[str, Any]) -> Asked | Told:
         try:
             if "ask" in record:
-                return Asked(int(record["ask"]), _table(record["codes"], self._widths[0]))
+                return Asked(_count(record["ask"]), _table(record["codes"], self._widths[0]))
             fields = zip(("codes", "values", "excess"), self._widths, strict=True)
-            return Told(*(_table(record[field], width) for field, width in fields))
-        except (KeyError, TypeError, ValueError) as error:
+            codes, values, excess = (_table(record[field], width) for field, width in fields)
+            if not len(codes) == len(values) == len(excess):
+                raise ValueError(f"{len(codes)} candidates, {len(values)} values")
+            return Told(codes, values, excess)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._where.damaged(number, repr(error)) from None
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST:
+        raise ValueError(f"expected 1 to {_MOST} candidates to be asked for, got {value!r}")
+    return value
 
 
 def _finite(values: Iterable[float]) -> list[float | None]:
@@ -113,5 +123,10 @@ def _table(rows: Sequence[Sequence[float | None]], width: int) -> NDArray[np.flo
 
 def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """What differs, the first of it."""
-    name = next(name for name in [*wanted, *found] if wanted.get(name) != found.get(name))
+    name = next(n for n in [*wanted, *found] if _at(wanted, n) != _at(found, n))
     return f"expected {name} {wanted.get(name)}, got {found.get(name)}"
+
+
+def _at(header: Mapping[str, Any], name: str) -> tuple[bool, Any]:
+    """What is absent is not null."""
+    return name in header, header.get(name)

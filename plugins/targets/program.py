@@ -4,7 +4,7 @@ torch's own archive (`torch.export.save`) is no such data: loading one unpickles
 (`torch.load` with `weights_only=False` where the safe way fails) and has sympy evaluate its
 symbolic expressions, and its description of a small network outweighs the weights. Here a program
 is a list of ATen operators over tensors of fixed shape. Only operators that compute tensors from
-tensors are accepted, so that no file can name code.
+tensors are accepted, and those of `supplied.py` by name, so that no file can name code.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from stillhouse.core.measure.inputs import Ids
+from stillhouse.plugins.targets.supplied import SUPPLIED, supplied
 
 Value = Any
 """An argument as JSON: a number, null, a list of arguments, `{"text": ...}`, `{"dtype": ...}`,
@@ -68,6 +69,8 @@ def operation(name: str) -> Callable[..., Any]:
     """The operator of that name; ValueError unless it computes tensors from tensors."""
     if name == GETITEM:
         return operator.getitem
+    if name in SUPPLIED:
+        return supplied(name)
     packet, _, overload = name.partition(".")
     found = getattr(getattr(torch.ops.aten, packet, None), overload or "default", None)
     if not isinstance(found, OpOverload) or not _computes(packet, found._schema):

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from stillhouse.core import plain_file, plain_json
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import UserError
 from stillhouse.plugins.targets.program import (
@@ -54,8 +55,9 @@ def read_program(path: Path) -> Program:
     Raises `UserError` naming the file when it is missing, damaged or no such program.
     """
     try:
+        plain_file.check(path)
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_KEY])
+            header = plain_json.parsed((file.metadata() or {})[_KEY])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _program(header, weights)
     except FileNotFoundError:

@@ -20,6 +20,7 @@ from stillhouse.plugins.targets.program import (
     operation,
     references,
 )
+from stillhouse.plugins.targets.supplied import binding
 
 
 def made_up(program: Program, device: torch.device) -> Tensor:
@@ -122,6 +123,8 @@ def _binding(call: Callable[..., Any]) -> Callable[..., Any]:
     """Python's binding of an operator, or the operator where there is none."""
     if not isinstance(call, OpOverload):
         return call
+    if (own := binding(call)) is not None:
+        return own
     name = call._schema.name.removeprefix("aten::")
     for place in (torch._C._VariableFunctions, torch._C._nn, torch._C.TensorBase):
         found: Callable[..., Any] | None = getattr(place, name, None)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from stillhouse.core.errors import DataError, nearest
+from stillhouse.core.plain_file import check
 
 SEPARATORS: Final = {"comma": ",", "tab": "\t", "semicolon": ";"}
 
@@ -59,7 +60,11 @@ def _text(path: Path) -> str:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file"
         raise DataError(f"{path}: expected a table of text, found {found}; check the path")
-    content = path.read_bytes()
+    try:
+        check(path)
+        content = path.read_bytes()
+    except (OSError, ValueError) as fault:
+        raise DataError(f"{path}: cannot be read: {fault}; store fewer rows") from fault
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:

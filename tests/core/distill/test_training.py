@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stillhouse.core.distill.losses import soft_labels
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.distill.training import fit
-from stillhouse.core.errors import StillhouseError, UserError
+from stillhouse.core.errors import RunDirectoryError, StillhouseError, UserError
 from stillhouse.core.evaluate import LAST, Batch, LossTerm, Observation
 
 Weights = Callable[[nn.Module], dict[str, Tensor]]
@@ -159,6 +162,24 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(
     train(bench, fresh, context=context, settings=other)
     train(bench, expected, settings=other)
     assert same(weights(fresh), weights(expected))
+
+
+@pytest.mark.parametrize("part", ["weights/network.first.weight", "journal", "stopping", "scaler"])
+def test_a_checkpoint_that_does_not_fit_is_one_clear_error(
+    bench: Any, tmp_path: Path, part: str
+) -> None:
+    context = replace(bench.context, checkpoints=tmp_path)
+    train(bench, bench.student(), context=context)
+    (path,) = tmp_path.iterdir()
+    with safe_open(path, framework="pt") as file:
+        (header,) = (json.loads(text) for text in file.metadata().values())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    others = {name: tensor for name, tensor in tensors.items() if not name.startswith(part)}
+    if len(others) == len(tensors):
+        header[part] = "x"
+    save_file(others, path, {"stillhouse": json.dumps(header)})
+    with pytest.raises(RunDirectoryError, match=rf"{path.name}: expected a training checkpoint"):
+        train(bench, bench.student(), context=context)
 
 
 def test_teachers_stay_as_they_are_and_adapters_do_not_stay_at_all(

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import external_data_helper
 from safetensors.torch import save, save_file
 
 from stillhouse.core.config.runfile import load as load_run_file
+from stillhouse.core.cost.latency.shapes import Shape
 from stillhouse.core.distill.checkpoint import Checkpoint, Snapshot
-from stillhouse.core.evaluate import prediction_folder
+from stillhouse.core.evaluate import Artefact, prediction_folder
+from stillhouse.core.evaluate.artefacts import ArtefactStore
 from stillhouse.core.evaluate.prediction_sheet import read_sheet
 from stillhouse.core.evaluate.predictions import Origin, Predictions
 from stillhouse.core.measure import DeviceFile, Latency
+from stillhouse.core.measure.block_shapes import copies_of
+from stillhouse.core.measure.bundle_result import artefact_hashes, device_file_of, runtime_note
+from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.run.costing import kept_facts
+from stillhouse.core.run.directory import RunDirectory
+from stillhouse.core.run.engine import Stopwatch
+from stillhouse.core.run.exported_model import ExportedModel
 from stillhouse.core.run.ledger import Entry, Ledger, read_entries
 from stillhouse.core.run.loading import described, load
-from stillhouse.core.run.pool import Pool
+from stillhouse.core.run.pool import Pool, mark_of
+from stillhouse.core.run.reuse import answer
 from stillhouse.core.run.summary import Certificate, Evaluation, LimitLine, ModelRow, RunSummary
+from stillhouse.core.search import open_study
 from stillhouse.core.space import load_space
 from stillhouse.plugins.models.encoder.foreign.files import read_config
+from stillhouse.plugins.targets.graph_file import read_graph
 from stillhouse.plugins.targets.program import Program, Step
 from stillhouse.plugins.targets.program_file import read_program, write_program
 from stillhouse.plugins.tasks.archive import arrays
@@ -70,6 +86,12 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="session")
+def onnx_model() -> Callable[..., onnx.ModelProto]:
+    """Makes a small model: `external` names a file of its weights, `domain` its operator's."""
+    return adding
+
+
+@pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> dict[str, Sample]:
     folder = tmp_path_factory.mktemp("samples")
     made = {
@@ -78,6 +100,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> d
         **_models(folder, catalogue),
         **_tensors(folder),
         **_predictions(folder),
+        **_bundles(folder / "bundle"),
+        **_artefacts(folder / "artefacts"),
+        **_stored_run(folder / "run", catalogue),
+        **_studies(folder),
     }
     for sample in made.values():
         sample.read(sample.path)
@@ -207,6 +233,152 @@ def _predictions(folder: Path) -> dict[str, Sample]:
     files = {name: Sample(folder / "predictions" / name, read) for name in _FILES}
     sheets = {f"rows{end}": Sample(folder / f"rows{end}", read_sheet) for end in _ENDS}
     return {**files, **sheets, "data": Sample(folder / "waves.npz", arrays)}
+
+
+def _bundles(folder: Path) -> dict[str, Sample]:
+    """A bundle of one network and one operator, and what a device measured."""
+    folder.mkdir()
+    artefacts = [{"key": key, "path": f"artefacts/{key}", "role": "network"} for key in "abcd"]
+    shape = Shape("linear", 4, 8, 8, bias=1)
+    keys = (shape.key, *(f"nothing copies={n}" for n in (1, copies_of(shape))))
+    shapes = (shape.to_json(), None, None)
+    manifest = {
+        "format": 1,
+        "target": "t",
+        "settings": {"threads": 1},
+        "identity": {"target": "t", "threads": 1},
+        "written_with": "r 1",
+        "repeats": 5,
+        "warmup": 1,
+        "artefacts": artefacts,
+        "blocks": [
+            {"key": key, "shape": one, "artefact": by}
+            for key, one, by in zip(keys, shapes, "bcd", strict=True)
+        ],
+        "networks": [
+            {"key": "n", "family": "f", "structure": {"width": 8}, "size_bytes": 9,
+             "artefact": "a", "sha256": "0" * 64}
+        ],
+    }  # fmt: skip
+    result = {
+        "format": 1,
+        "identity": {"cpu": "c", "cores": 2, "runtime": "r 1"},
+        "settings": {"threads": 1},
+        "latencies": {key: LATENCY.to_json() for key in "abcd"},
+        "reference": {"ms": 0.5, "numpy": np.__version__},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "result.json").write_text(json.dumps(result))
+
+    def read(path: Path) -> object:
+        (out := folder / "out.json").unlink(missing_ok=True)
+        device = device_file_of(folder / "result.json", folder, out)
+        runtime_note(folder, device)
+        return artefact_hashes(folder), _told(out)
+
+    return {
+        "bundle manifest": Sample(folder / "manifest.json", read),
+        "bundle result": Sample(folder / "result.json", read),
+    }
+
+
+def _artefacts(folder: Path) -> dict[str, Sample]:
+    made = Artefact({"w": torch.arange(6.0)}, {"updates": 3, "loss": float("inf")})
+    place = folder / "teacher-key"
+    ArtefactStore(folder).memo("teacher", "key", lambda: made)
+
+    def read(path: Path) -> object:
+        return ArtefactStore(folder).memo("teacher", "key", lambda: made)
+
+    names = ("artefact.json", "artefact.safetensors")
+    return {name: Sample(place / name, read) for name in names}
+
+
+def _stored_run(folder: Path, catalogue: Catalogue) -> dict[str, Sample]:
+    """A run that has ended, as `--reuse` and `certify` find it; its data are nowhere."""
+    directory = RunDirectory.create(folder, RUN_FILE)
+    space = make_plan(load_run_file(directory.run_file, catalogue), catalogue).space
+    codes = space.unique(space.sample(20, np.random.default_rng(0)))
+    report = {"measured": 4, "mape": 0.1, "spearman": 1, "kendall": 1, "within_10_percent": 1}
+    latency = {
+        "kind": "fitted", "coefficients": {"constant": 0.01}, "covariance": [[0.1]], "margin": 0.1,
+        "noise": 0.1, "report": report,
+    }  # fmt: skip
+    teacher = {"parameters": 200.0, "latency_ms": 0.5}
+    facts = {
+        "teacher": teacher, "latency": latency, "energy": None, "resident": None, "why": "so",
+        "size": {"coefficients": {"constant": 9.0}, "residual_bytes": 1.0}, "pairs": [],
+        "measured": {"codes": codes[:2].tolist(), "latency_ms": [0.1, 0.1]},
+    }  # fmt: skip
+    directory.costs.write_text(json.dumps(facts))
+    spread = np.linspace(0.5, 1.0, len(codes))
+    table = {"parameters": 120 * spread, "latency_ms": 0.1 * spread}
+    Pool(codes, table, False).write(folder / "pool.safetensors", mark_of(space, facts))
+    (folder / "stages.json").write_text(json.dumps({"costs": 1.5}))
+    genes = [space.decode(row) for row in codes[:3]]
+    with Ledger(directory.ledger, "print") as ledger:
+        for number, (key, gene) in enumerate(zip(space.keys(codes[:3]), genes, strict=True)):
+            costs = {"parameters": 100.0, "latency_ms": 0.1}
+            ledger.append(Entry(number, key, gene, costs, {"accuracy": 0.5}, 1.25))
+    directory.summary.write_text(summary().to_json())
+    directory.best.mkdir()
+    (directory.best / "model.onnx").write_bytes(adding().SerializeToString())
+    certificate = {"measured": COSTS, "machine": {"cpu": "c"}, "sha256": "0" * 64, "dropped": []}
+    (directory.best / "model.json").write_text(
+        json.dumps({
+            "format": 1, "family": "keyword-transformer", "structure": {"width": 8}, "rebuilds": [],
+            "configuration": genes[0], "certificate": certificate,
+        })
+    )  # fmt: skip
+
+    def asked(path: Path) -> object:
+        return answer(folder, ["parameters <= 1000"], catalogue)
+
+    def certified(path: Path) -> object:
+        opened = SimpleNamespace(target=SimpleNamespace(suffix=".onnx"), directory=directory)
+        known = {"certificate": asdict(summary().certificate), "limits": [], "versions": {"x": "1"}}
+        model = ExportedModel.of(cast("Any", opened), directory.best, known)
+        return model.key, sorted(model.then.values()), list(model.altered()), asked(path)
+
+    return {
+        "costs": Sample(directory.costs, lambda path: (kept_facts(path), asked(path))),
+        "stages": Sample(folder / "stages.json", lambda path: Stopwatch(path, float).seconds),
+        "pool of a run": Sample(folder / "pool.safetensors", asked),
+        "certificate": Sample(directory.best / "model.json", certified),
+        "ONNX model": Sample(directory.best / "model.onnx", read_graph),
+    }
+
+
+def adding(external: str | None = None, domain: str = "") -> onnx.ModelProto:
+    """Adds four weights, perhaps of another file, to its four inputs."""
+    weights = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [4], [1.0, 2.0, 3.0, 4.0])
+    if external is not None:
+        del weights.float_data[:]
+        external_data_helper.set_external_data(_with_raw(weights), external)
+        weights.ClearField("raw_data")
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"], domain=domain)
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [4]) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weights])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+
+
+def _with_raw(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    tensor.raw_data = b"\0" * 16
+    return tensor
+
+
+def _studies(folder: Path) -> dict[str, Sample]:
+    space = load_space(SPACE)
+
+    def continued(path: Path) -> object:
+        with open_study(space, maximize="a", sampler="evolution", ledger=path) as study:
+            return study.trials, study.ask(2)
+
+    path = folder / "study.jsonl"
+    with open_study(space, maximize="a", sampler="evolution", ledger=path) as study:
+        study.tell(study.ask(3), {"a": [0.1, 0.2, float("nan")]})
+        study.ask(2)
+    return {"study": Sample(path, continued)}
 
 
 _FILES = ("predictions.json", "predictions.npy", "targets.npy")

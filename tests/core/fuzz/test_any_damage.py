@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import resource
 import struct
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,10 @@ NAMES = (
     "run file", "search space", "ledger", "device file", "summary", "transformers configuration",
     "model.json", "model.safetensors", "pool", "program", "checkpoint", "predictions.json",
     "predictions.npy", "targets.npy", "rows.npy", "rows.npz", "rows.csv", "data",
+    "bundle manifest", "bundle result", "artefact.json", "artefact.safetensors", "costs", "stages",
+    "pool of a run", "certificate", "ONNX model", "study",
 )  # fmt: skip
+LONGEST_S, MOST_BYTES = 6.0, 300_000_000
 OURS = (UserError, PluginError)
 EVIL = st.sampled_from(
     [
@@ -35,7 +40,7 @@ EVIL = st.sampled_from(
 def fuzzing(examples: int) -> settings:
     return settings(
         max_examples=examples,
-        deadline=4_000,
+        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -110,16 +115,18 @@ def _whole(raw: bytes) -> tuple[Any, Callable[[Any], bytes]]:
 
 
 STRUCTURED: dict[str, Callable[[bytes], tuple[Any, Callable[[Any], bytes]]]] = {
-    "ledger": _lines,
+    **dict.fromkeys(("ledger", "study"), _lines),
     **dict.fromkeys(("model.safetensors", "pool", "program", "checkpoint"), _header),
+    **dict.fromkeys(("artefact.safetensors", "pool of a run"), _header),
     **dict.fromkeys(("device file", "summary", "model.json", "predictions.json"), _whole),
-    "transformers configuration": _whole,
+    **dict.fromkeys(("transformers configuration", "bundle manifest", "bundle result"), _whole),
+    **dict.fromkeys(("artefact.json", "costs", "stages", "certificate"), _whole),
 }
 
 
 def reads_or_refuses(read: Callable[[Path], object], path: Path, raw: bytes) -> None:
     """The file with other bytes in it, for the time of one reading."""
-    before = path.read_bytes()
+    before, memory, began = path.read_bytes(), _peak_bytes(), time.process_time()
     path.write_bytes(raw)
     try:
         with warnings.catch_warnings():
@@ -129,6 +136,12 @@ def reads_or_refuses(read: Callable[[Path], object], path: Path, raw: bytes) -> 
         str(error).encode()
     finally:
         path.write_bytes(before)
+    assert time.process_time() - began < LONGEST_S
+    assert _peak_bytes() - memory < MOST_BYTES
+
+
+def _peak_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def bytes_are_read_or_refused(samples: dict[str, Any], name: str, data: st.DataObject) -> None:
@@ -144,7 +157,7 @@ def values_are_read_or_refused(samples: dict[str, Any], name: str, data: st.Data
     reads_or_refuses(
         sample.read,
         sample.path,
-        packed(new if name != "ledger" or isinstance(new, list) else [new]),
+        packed(new if STRUCTURED[name] is not _lines or isinstance(new, list) else [new]),
     )
 
 

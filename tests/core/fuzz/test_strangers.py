@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import html.parser
 import io
 import json
 import os
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,21 +16,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from stillhouse.core import plain_json
 from stillhouse.core.cli.main import main
 from stillhouse.core.config.runfile import load as load_run_file
+from stillhouse.core.distill.checkpoint import Checkpoint
 from stillhouse.core.errors import ConfigError, DataError, RunDirectoryError, UserError
+from stillhouse.core.evaluate.prediction_sheet import read_sheet
 from stillhouse.core.measure import DeviceFile
+from stillhouse.core.plain_file import room_for
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.report import render
+from stillhouse.core.report import render, results_csv
 from stillhouse.core.run.directory import MARK, RunDirectory
 from stillhouse.core.run.ledger import Ledger
-from stillhouse.core.run.loading import load
+from stillhouse.core.run.loading import described, load
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.space import Choice, Space, load_space
 from stillhouse.plugins.models.encoder.foreign.files import read_weights
+from stillhouse.plugins.targets.graph_file import LARGEST_BYTES, checked, read_graph
+from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams
+from stillhouse.plugins.targets.onnxruntime_cpu import OnnxRuntimeCpu
 from stillhouse.plugins.targets.program import Program, Step, operation
 from stillhouse.plugins.targets.program_file import read_program, write_program
 from stillhouse.plugins.tasks.archive import arrays
@@ -244,6 +254,176 @@ def test_links_in_a_run_lead_to_no_file_that_is_written(tmp_path: Path) -> None:
     assert mine.read_text() == "precious, without a line's end"
 
 
+@pytest.mark.parametrize("name", ["summary.json", "best", "best/model.onnx", "artefacts/a", "loop"])
+def test_a_link_out_of_a_run_keeps_the_run_from_being_opened(tmp_path: Path, name: str) -> None:
+    run = strangers_run(tmp_path / "run")
+    (tmp_path / "mine").mkdir()
+    link = run.folder / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(link if name == "loop" else tmp_path / "mine")
+    for command in (["report"], ["certify"], ["search", "--reuse"], ["search", "--resume"]):
+        assert main([*command, str(run.folder)]) == 2
+    with pytest.raises(RunDirectoryError, match=f"{name}: .* put a copy"):
+        RunDirectory.existing(run.folder)
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_links_within_a_run_and_to_a_run_are_followed(tmp_path: Path) -> None:
+    run = strangers_run(tmp_path / "run")
+    (run.folder / "latest").symlink_to("run.yaml")
+    (tmp_path / "alias").symlink_to(run.folder)
+    assert RunDirectory.existing(tmp_path / "alias").run_file.is_file()
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_a_model_whose_file_is_elsewhere_is_not_loaded(
+    samples: dict[str, Any], catalogue: Catalogue, tmp_path: Path, name: str
+) -> None:
+    best = tmp_path / "run" / "best"
+    shutil.copytree(samples["model.json"].path.parent, best)
+    (best / name).rename(tmp_path / name)
+    (best / name).symlink_to(tmp_path / name)
+    with pytest.raises(RunDirectoryError, match=r"link that leads out"):
+        load(tmp_path / "run", catalogue)
+
+
+def test_what_a_run_names_is_opened_by_nothing_that_only_looks(
+    samples: dict[str, Any], catalogue: Catalogue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = samples["costs"].path.parent
+    named = [run / "waves.npz", run / "device.json"]
+    assert all(path.name in (run / "run.yaml").read_text() for path in named)
+    for path in named:
+        os.mkfifo(path)  # whoever opens one waits for ever
+    try:
+        before = {path: path.lstat().st_mtime_ns for path in run.parent.iterdir()}
+        assert main(["report", str(run)]) == 0
+        assert main(["search", "--reuse", str(run), "--limit", "parameters <= 1000"]) == 0
+        assert described(run)["family"] == "keyword-transformer"
+        assert {p: p.lstat().st_mtime_ns for p in run.parent.iterdir() if p != run} == {
+            p: at for p, at in before.items() if p != run
+        }
+    finally:
+        for path in named:
+            path.unlink()
+
+
+def holes(path: Path, size_bytes: int, header: bytes) -> None:
+    """A safetensors file that takes no room, of one tensor that fills it."""
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(size_bytes)
+
+
+def test_weights_far_larger_than_their_model_are_not_read(
+    samples: dict[str, Any], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    shutil.copytree(samples["model.json"].path.parent, tmp_path / "model")
+    most = room_for(samples["model.safetensors"].path.stat().st_size)
+    holes(tmp_path / "model" / "model.safetensors", most, b"{}")
+    with pytest.raises(RunDirectoryError, match="expected at most"):
+        load(tmp_path / "model", catalogue)
+
+
+def test_a_checkpoint_far_larger_than_its_network_is_not_read(tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path, "teacher", "print")
+    assert kept.path is not None
+    size = 10**13
+    tensor = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    meta = {"stillhouse": json.dumps({"fingerprint": "print"})}
+    header = json.dumps({"__metadata__": meta, "w": tensor}).encode()
+    holes(kept.path, 8 + len(header) + size, header)
+    for largest in (room_for(1_000), None):
+        with pytest.raises(RunDirectoryError, match=r"expected at most .* delete it"):
+            kept.load(largest)
+
+
+@pytest.mark.parametrize("name", ["artefact.safetensors", "program", "pool"])
+def test_tensors_beyond_memory_are_not_read(
+    samples: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda what: 3)
+    with pytest.raises(UserError, match=r"expected at most .* MB"):
+        samples[name].read(samples[name].path)
+
+
+def test_predictions_that_unpack_to_more_than_memory_are_refused(
+    samples: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda what: 3)
+    with pytest.raises(DataError, match="unpacks to"):
+        read_sheet(samples["rows.npz"].path)
+    with pytest.raises(DataError, match="expected at most"):
+        read_sheet(samples["rows.csv"].path)
+
+
+@pytest.mark.parametrize("place", ["../secret", "{folder}/secret", "link", ""])
+def test_an_onnx_model_takes_no_weights_from_another_folder(
+    tmp_path: Path, onnx_model: Callable[..., onnx.ModelProto], place: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "secret").write_bytes(b"\0" * 16)
+    (tmp_path / "model" / "link").symlink_to(tmp_path / "secret")
+    path = tmp_path / "model" / "x.onnx"
+    path.write_bytes(onnx_model(place.format(folder=tmp_path)).SerializeToString())
+    with pytest.raises(UserError, match=r"x\.onnx .* lie in another place"):
+        read_graph(path)
+    target = OnnxRuntimeCpu(OnnxRuntimeCpuParams())
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: target.run(path, torch.zeros(4)),
+        lambda: target.measure_afresh([path], repeats=1, warmup=0, processes=1),
+        lambda: target.peak_memory([path]),
+    )
+    for use in uses:
+        with pytest.raises(UserError, match="lie in another place"):
+            use()
+
+
+def test_an_onnx_model_may_have_its_weights_beside_it(
+    tmp_path: Path, onnx_model: Callable[..., onnx.ModelProto]
+) -> None:
+    (tmp_path / "weights").write_bytes(b"\0" * 16)
+    model = onnx_model("weights")
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    assert read_graph(tmp_path / "x.onnx") == model
+    with pytest.raises(UserError, match=r"a tensor.* lie in another place"):
+        checked(model, "a tensor")
+
+
+def nested(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model's graph as one way of an `If`."""
+    branch = onnx.helper.make_node("If", ["c"], ["z"], then_branch=model.graph)
+    graph = onnx.helper.make_graph([branch], "outer", [], [])
+    return onnx.helper.make_model(graph)
+
+
+def test_an_onnx_model_has_the_runtimes_own_operators_alone(
+    tmp_path: Path, onnx_model: Callable[..., onnx.ModelProto]
+) -> None:
+    for model in (onnx_model(domain="evil"), nested(onnx_model(domain="evil"))):
+        with pytest.raises(UserError, match="evil::Add is no operator of ONNX"):
+            checked(model, "x.onnx")
+    with pytest.raises(UserError, match="lie in another place"):
+        checked(nested(onnx_model("../secret")), "x.onnx", tmp_path)
+    model = onnx_model()
+    model.functions.add(name="f", domain="")
+    with pytest.raises(UserError, match="defines the function 'f'"):
+        checked(model, "x.onnx")
+    model = onnx_model()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2**40
+    with pytest.raises(UserError, match="has the shape"):
+        checked(model, "x.onnx")
+
+
+def test_an_onnx_file_is_a_plain_one_of_bounded_size(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    for name in ("pipe", "large", "absent"):
+        with pytest.raises(UserError, match=f"{name} as an ONNX model"):
+            read_graph(tmp_path / name)
+
+
 def test_a_file_that_is_no_ledger_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_text("no ledger\nand no line's end")
@@ -324,6 +504,30 @@ def test_code_to_copy_holds_no_code_of_the_summarys(
     summary = RunSummary.read(samples["summary"].path)
     with pytest.raises(ValueError, match=r"."):
         render(replace(summary, inputs=inputs))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "a;=1", "a|=1", "a\t@b"),
+        *('";=1', "a\r=1", "a\n=1, b", "a\r\n=1;"),
+    ],
+)
+def test_a_table_holds_no_formulas(samples: dict[str, Any], text: str) -> None:
+    summary = RunSummary.read(samples["summary"].path)
+    genes = {"text": text, "deep": [{text: text}], "number": -2, "real": -0.5}
+    table = results_csv(
+        replace(
+            summary,
+            evaluations=[replace(summary.evaluations[0], key=text, configuration=genes)],
+        )
+    )
+    for separator in ",;|\t":
+        cells = [c for row in csv.reader(io.StringIO(table), delimiter=separator) for c in row]
+        if separator == ",":
+            assert {"-2", "-0.5"} < set(cells)
+            cells = [cell for cell in cells if cell not in ("-2", "-0.5")]
+        assert not any(cell.lstrip(' "').startswith(tuple("=+-@\t\r")) for cell in cells)
 
 
 def test_messages_move_no_cursor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stillhouse.core import plain_file, plain_json
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a folder; needs no torch. `UserError` where it is missing or no object."""
     path = folder / CONFIG
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = plain_json.read(path)
     except OSError as error:
         raise UserError(
             f"{path}: expected the configuration of a transformers model: {error.strerror}; name a "
             f"folder that save_pretrained wrote, with {CONFIG} and {WEIGHTS}"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: expected JSON: {error}") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: expected a JSON object, came {type(found).__name__}")
@@ -48,8 +49,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
             "none; write it with model.save_pretrained(folder, max_shard_size='100GB')"
         )
     try:
+        plain_file.check(path)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path}: expected a safetensors file, it is damaged or cut off: {error}; copy it again"
         ) from None
