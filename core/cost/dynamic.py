@@ -39,6 +39,11 @@ def at_quantile(sheet: OperatorSheet, q: float) -> OperatorSheet:
     return sheet.map(lambda row: _only(row, np.greater(row["probability"], 1 - q)))
 
 
+def longest(sheet: OperatorSheet) -> OperatorSheet:
+    """The way to run on which no sample leaves early: every probability is 1."""
+    return sheet.map(lambda row: {"probability": 1.0} if "probability" in row.cells else None)
+
+
 def outcomes(sheet: OperatorSheet) -> list[tuple[OperatorSheet, Cells]]:
     """Every way to run, as `at_quantile` has it, with the share of samples, (candidates,)."""
     if not is_dynamic(sheet):
@@ -50,6 +55,26 @@ def outcomes(sheet: OperatorSheet) -> list[tuple[OperatorSheet, Cells]]:
     if (rest > 0).any():
         found.append((sheet.map(lambda _: {"probability": 0.0}), rest))
     return found
+
+
+def with_shares(sheet: OperatorSheet, shares: Sequence[float]) -> OperatorSheet:
+    """One candidate's sheet with the shares of samples that really went each way, of sum 1.
+
+    The shortest way first, as many as `outcomes` has. Raises ValueError for another number.
+    """
+    reach = np.unique(_probabilities(sheet))[::-1]
+    if sheet.candidates != 1 or len(reach) != len(shares):
+        raise ValueError(
+            f"expected one candidate with {len(shares)} ways to run, got {sheet.candidates} with "
+            f"{len(reach)}"
+        )
+    taken = np.cumsum(np.array(shares)[::-1])[::-1]
+
+    def change(row: Operator) -> dict[str, Cells | float]:
+        place = np.flatnonzero(reach == np.asarray(row["probability"]))[0]
+        return {"probability": taken[place : place + 1].copy()}
+
+    return sheet.map(change)
 
 
 def expected(sheet: OperatorSheet, cost: Cost) -> Cells:

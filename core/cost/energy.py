@@ -6,8 +6,9 @@ import numpy as np
 
 from stillhouse.core.cost.energy_table import RELATIVE as RELATIVE
 from stillhouse.core.cost.energy_table import EnergyTable as EnergyTable
-from stillhouse.core.cost.kinds import KINDS, times
-from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
+from stillhouse.core.cost.kinds import times
+from stillhouse.core.cost.row_costs import RowCosts
+from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import bytes_touched, macs_by_bits
 
 
@@ -29,12 +30,7 @@ def energy(sheet: OperatorSheet, table: EnergyTable = RELATIVE) -> Cells:
         total += macs * table.mac_price(bits)
     within, beyond = np.zeros(sheet.candidates), bytes_touched(sheet)
     for row in sheet.rows:
-        kept = np.minimum(_activation_bytes(row), table.buffer_bytes)
+        kept = np.minimum(RowCosts(row).activation_bytes, table.buffer_bytes)
         within += times(times(kept, row["probability"]), row["active"])
     beyond -= within
     return total + within * table.buffer + beyond * table.dram
-
-
-def _activation_bytes(row: Operator) -> Cells | float:
-    kind = KINDS[row.kind]
-    return (kind.read(row) + kind.written(row)) * (row["activation_bits"] / 8)

@@ -9,6 +9,8 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.cost.kinds import times
+from stillhouse.core.cost.latency.shapes import layouts
 from stillhouse.core.cost.row_costs import RowCosts
 from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import weight_bytes
@@ -51,16 +53,18 @@ class SizeModel:
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> SizeModel:
-        """Raises KeyError or TypeError on foreign content."""
-        return SizeModel(dict(raw["coefficients"]), float(raw["residual_bytes"]))
+        """Raises KeyError, TypeError or ValueError on foreign content."""
+        coefficients = {name: float(value) for name, value in dict(raw["coefficients"]).items()}
+        return SizeModel(coefficients, float(raw["residual_bytes"]))
 
 
 def _features(sheet: OperatorSheet) -> dict[str, Cells]:
-    """A constant and the operators of each kind; what is never run is stored all the same."""
+    """A constant and the operators of each kind and bits, also those that are never run."""
     features: dict[str, Cells] = {"constant": np.ones(sheet.candidates)}
     nothing = np.zeros(sheet.candidates)
     for row in sheet.rows:
-        features[row.kind] = features.get(row.kind, nothing) + row["active"]
+        for name, share in layouts(row):
+            features[name] = features.get(name, nothing) + times(row["active"], share)
         if row.kind == "norm":
             entries = row["active"] * RowCosts(row).parameters
             features[_ENTRIES] = features.get(_ENTRIES, nothing) + entries

@@ -124,8 +124,9 @@ class RecipeCosts(Costs):
                 sheet_at = partial(self._sheet_at, codes, length)
                 formulas |= at_length(length, sheet_at, running, self._pricing)
         told: list[str] = []
-        if self._measured and self._pricing.latency and not self._lengths:
-            told = ["latency_ms"] if is_dynamic(sheet) else ["latency_ms", "latency_p95_ms"]
+        alike = not (self._lengths or is_dynamic(sheet))
+        if self._measured and self._pricing.latency and alike:
+            told = ["latency_ms", "latency_p95_ms"]
             formulas |= {n: partial(self._measured.instead, codes, formulas[n]) for n in told}
         return CostTable(formulas, self._listed), told
 

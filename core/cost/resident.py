@@ -60,8 +60,9 @@ class ResidentModel:
 
     @staticmethod
     def from_json(raw: Mapping[str, Any]) -> ResidentModel:
-        """Raises KeyError or TypeError on foreign content."""
-        return ResidentModel(dict(raw["coefficients"]), float(raw["margin"]))
+        """Raises KeyError, TypeError or ValueError on foreign content."""
+        coefficients = {name: float(value) for name, value in dict(raw["coefficients"]).items()}
+        return ResidentModel(coefficients, float(raw["margin"]))
 
 
 def _features(sheet: OperatorSheet) -> dict[str, Array]:

@@ -17,6 +17,7 @@ _CONTAINERS: Final[NDArray[np.float64]] = np.array([0.0, 8, 16, 32, 64])
 """Bits that one entry can take when entries are not packed."""
 _INTEGER_BITS: Final = 8
 _ACCUMULATOR_BITS: Final = 32
+_SCALE_BYTES: Final = 4
 
 
 @final
@@ -56,8 +57,7 @@ class RowCosts:
     def touched_bytes(self) -> Value:
         table = self._row.kind == "table"
         stored = self._looked_up_bytes if table else self._stored_bytes
-        moved = self._activations * (self._row["activation_bits"] / 8)
-        return times(stored + moved, self._row["probability"])
+        return times(stored + self.activation_bytes, self._row["probability"])
 
     @cached_property
     def sent_bytes(self) -> Value:
@@ -70,7 +70,12 @@ class RowCosts:
     @cached_property
     def alive_bytes(self) -> Value:
         """Activations alive while it runs."""
-        return (self._activations + self._row["held"]) * (self._row["activation_bits"] / 8)
+        return (self._activations + self._row["held"]) * (self.kept_bits / 8)
+
+    @cached_property
+    def activation_bytes(self) -> Value:
+        """Read and written, whether the sample reaches it or not."""
+        return self._activations * (self.kept_bits / 8)
 
     @cached_property
     def bits(self) -> Value:
@@ -97,6 +102,15 @@ class RowCosts:
         return self._formulas.read(self._row) + self._formulas.written(self._row)
 
     @cached_property
+    def kept_bits(self) -> Value:
+        """Of one activation between operators."""
+        kept, bits = self._row["kept_bits"], self._row["activation_bits"]
+        if np.ndim(kept) == 0 and kept == 0:
+            return bits
+        found: Value = np.where(kept, kept, bits)
+        return found
+
+    @cached_property
     def _container(self) -> Value:
         """Bits an entry takes when entries are not packed."""
         found: Value = _CONTAINERS[np.searchsorted(_CONTAINERS, self._row["weight_bits"])]
@@ -106,12 +120,21 @@ class RowCosts:
     def _stored_bytes(self) -> Value:
         wide = self._container
         bias_bits = np.where(np.less_equal(wide, _INTEGER_BITS), _ACCUMULATOR_BITS, wide)
-        whole = times(self._weights, self._row["density"]) * (wide / 8)
+        whole = self._weights * (wide / 8)
+        if np.any(np.less(self._row["density"], 1)):
+            whole = np.minimum(whole, self._sparse_bytes)
         if np.any(self._row["packed"]):
             matrices = self._formulas.matrices(self._row)
             packed = sum(rows * self._packed_bytes(entries) for rows, entries in matrices)
             whole = np.where(self._row["packed"], packed, whole)
-        return whole + self._biases * (bias_bits / 8)
+        return whole + self._biases * (bias_bits / 8) + self._row["scales"] * _SCALE_BYTES
+
+    @cached_property
+    def _sparse_bytes(self) -> Value:
+        """Entries that are not zero, and a bit for every entry that says which they are."""
+        entries = np.rint(times(self._weights, self._row["density"]))
+        stored: Value = entries * (self._container / 8) + self._weights / 8
+        return stored
 
     @cached_property
     def _looked_up_bytes(self) -> Value:

@@ -61,6 +61,9 @@ COLUMNS: Final = (
     "fixed",
     "weight_bits",
     "activation_bits",
+    "dynamic_scale",
+    "kept_bits",
+    "scales",
     "packed",
     "density",
     "probability",
@@ -69,9 +72,12 @@ COLUMNS: Final = (
 _DEFAULTS: Final[Mapping[str, float]] = {
     "active": 1, "inputs": 0, "outputs": 0, "positions": 1, "kernel": 1, "groups": 1,
     "bias": 0, "held": 0, "read_positions": 0, "shared": 0, "fixed": 0,
-    "weight_bits": 32, "activation_bits": 32, "packed": 0, "density": 1, "probability": 1,
-    "place": 0,
+    "weight_bits": 32, "activation_bits": 32, "dynamic_scale": 0, "kept_bits": 0, "scales": 0,
+    "packed": 0, "density": 1, "probability": 1, "place": 0,
 }  # fmt: skip
+
+
+_CHOSEN: Final = COLUMNS[COLUMNS.index("weight_bits") :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +102,13 @@ class Operator:
         statistics): stored and multiplied like any other, but no parameters.
     weight_bits, activation_bits: of one entry.  packed: 1 where rows of weights are packed to whole
         bytes; else an entry takes the smallest of 8, 16, 32 and 64 bits that holds it.
-    density (share of weights that is stored), probability (that a sample reaches it),
-    place (0 the device, 1 a server): set by methods.
+    dynamic_scale: 1 where activations are rounded to their bits by a scale found at every inference.
+    kept_bits: of one activation between this operator and others, where it is rounded inside the
+        operator alone; 0: as `activation_bits`.
+    scales: numbers of 32 bits that are stored to read rounded weights by, for the whole operator.
+    density: share of the weights that are not zero. Below 1, what is stored is those and a bit for
+        every weight, or all of them where that is less.
+    probability (that a sample reaches it), place (0 the device, 1 a server): set by methods.
     """
 
     name: str
@@ -150,6 +161,6 @@ def chosen(sheet: OperatorSheet) -> list[str]:
     plain = Operator("", "linear", "")
     return [
         name
-        for name in ("weight_bits", "activation_bits", "packed", "density", "probability", "place")
+        for name in _CHOSEN
         if any(np.any(np.not_equal(row[name], plain[name])) for row in sheet.rows)
     ]

@@ -60,8 +60,8 @@ def parameters_by_group(sheet: OperatorSheet) -> dict[str, Cells]:
 def weight_bytes(sheet: OperatorSheet) -> Cells:
     """Bytes of the stored tensors; no file overhead.
 
-    Weights take their bits at their density, see `packed` in the sheet; biases are as wide as the
-    weights, and 32 bits beside weights of at most 8.
+    Weights take their bits, see `packed` and `density` in the sheet; biases are as wide as the
+    weights, and 32 bits beside weights of at most 8. The scales of rounded weights come besides.
     """
     return totals(sheet, ("weight_bytes",))["weight_bytes"]
 

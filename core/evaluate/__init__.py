@@ -14,6 +14,9 @@ from stillhouse.core.evaluate.method import Choice as Choice
 from stillhouse.core.evaluate.method import Method as Method
 from stillhouse.core.evaluate.multi_label import MultiLabel as MultiLabel
 from stillhouse.core.evaluate.padding import Padded as Padded
+from stillhouse.core.evaluate.pruning import Axis as Axis
+from stillhouse.core.evaluate.pruning import Pruning as Pruning
+from stillhouse.core.evaluate.pruning import Stack as Stack
 from stillhouse.core.evaluate.state import LAST as LAST
 from stillhouse.core.evaluate.state import LossTerm as LossTerm
 from stillhouse.core.evaluate.state import Policy as Policy

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stillhouse.core.distill.parallel import Group
 
@@ -56,7 +56,8 @@ class Context:
     need, or None. `latency` times a network, which sees the channels given, in the run's target, in
     ms; None where there is none, such as in processes that only help to train. `graph` exports a
     network as the run's target would deploy it (`core.measure.Target.graph`), and raises as that
-    does.
+    does. `machine` says which processor that target runs on (`core.measure.machine`): the one whose
+    device file the run reads, or this one; empty where there is no target.
     """
 
     task: Task
@@ -75,6 +76,7 @@ class Context:
     shared: Path | None = None
     latency: Callable[[Student, tuple[int, ...]], float] | None = None
     graph: Callable[[nn.Module], Graph] | None = None
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
     def seed(self, *labels: object) -> int:
         """A 63-bit seed that depends on the run's seed, the repeat and the labels alone."""

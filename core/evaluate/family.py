@@ -15,6 +15,8 @@ from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate.state import Structure
 
 if TYPE_CHECKING:
+    from stillhouse.core.elastic.units import Units
+    from stillhouse.core.evaluate.pruning import Pruning
     from stillhouse.core.space import Columns
 
 
@@ -58,6 +60,10 @@ class ElasticModule(nn.Module, ABC):
         section 3.3). Raises `UserError` where the family has no such order.
         """
         raise UserError(f"{type(self).__name__} does not sort by importance; use sort: false")
+
+    def units(self) -> Sequence[Units]:
+        """The units that narrower subnets keep a prefix of, of the full network; see `Pruning`."""
+        return ()
 
 
 class ModelFamily(ABC):
@@ -115,6 +121,13 @@ class ModelFamily(ABC):
     @abstractmethod
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """The uniformly scaled-down network of at most so many parameters, as near as it gets."""
+
+    def pruning(self, full: Structure) -> Pruning:
+        """What can be taken out of networks of a full structure, and how their genes say so.
+
+        Raises `UserError` where nothing can; that is the default.
+        """
+        raise UserError(f"{self.name} does not say which of its parts can be taken out")
 
     def pretrained(self, params: Any, structure: Structure) -> Mapping[str, Tensor] | None:
         """Weights that the declared parameters name, for `build`'s network; None: fresh ones.

@@ -34,7 +34,8 @@ class Student:
 
     `module` is in eval mode and is never changed in place by a method; `updates` counts the
     optimiser steps its weights have received; `rebuilds` are the changes of form that loading
-    repeats on a fresh skeleton.
+    repeats on a fresh skeleton. With `zeros_stay` the zeros of its weight matrices stay when it
+    trains.
     """
 
     family: str
@@ -42,6 +43,7 @@ class Student:
     module: nn.Module
     updates: int = 0
     rebuilds: tuple[Rebuild, ...] = ()
+    zeros_stay: bool = False
 
 
 @dataclass(frozen=True, eq=False)

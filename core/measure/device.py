@@ -22,11 +22,23 @@ _NETWORKS: Final = ("latencies", "anchors", "structures")
 """Sections about whole networks, which depend on how they were exported."""
 
 
+class Way(NamedTuple):
+    """One of the ways to run: the share of samples that go it, and its latency."""
+
+    share: float
+    latency: Latency
+
+
 class Measured(NamedTuple):
-    """A structure's latency on the device and the size of its artefact."""
+    """A structure's latency on the device and the size of its artefact.
+
+    `ways` are those of an artefact that runs differently from sample to sample, the shortest
+    first; `latency` is the mean over samples then.
+    """
 
     latency: Latency
     size_bytes: int
+    ways: tuple[Way, ...] = ()
 
 
 Block = tuple[Mapping[str, Any], Latency]

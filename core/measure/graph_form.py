@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
 Graph = Any
 """An `onnx.ModelProto` of fixed shapes, constants folded; the core itself imports no onnx."""
+THRESHOLD: Final = "threshold."
+"""A graph that stops early compares with scalar constants of this name and a number from 0, in
+the order in which it comes by: below 0 it never stops there, above 1 it always does."""
 
 
 class GraphForm(nn.Module, ABC):

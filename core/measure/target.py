@@ -69,6 +69,14 @@ class Target(ABC):
             "(onnxruntime-cpu)"
         )
 
+    def ways(self, artefact: Path, folder: Path) -> list[Path]:
+        """Of an artefact that stops early (see `THRESHOLD`) a file for each way to run.
+
+        Each goes its way with every sample; they are written to `folder`, and listed the shortest
+        first. Empty for an artefact that runs alike for all samples; that is the default.
+        """
+        return []
+
     @abstractmethod
     def measure(
         self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int

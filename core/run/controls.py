@@ -10,11 +10,12 @@ import torch
 
 from stillhouse.core.distill.scratch import train_from_scratch
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import Rebuild, State, Student
+from stillhouse.core.evaluate import Policy, Rebuild, State, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import BoundStep, Evaluator
 from stillhouse.core.evaluate.skeletons import description, skeleton
-from stillhouse.core.run.finalists import Finalist, in_full, restored
+from stillhouse.core.plugin.capabilities import FLOAT_WEIGHTS
+from stillhouse.core.run.finalists import Finalist, in_full, recipe_facts, restored
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.teaching import training_settings
 
@@ -35,8 +36,9 @@ def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> S
     """Train the controls, each for exactly as many updates as the found model's weights had.
 
     They learn from the same teacher, data and loss terms. *From scratch* has the found model's
-    shape; *scaled down* is the teacher made uniformly narrower until it is no larger. Before them
-    stand the variants that methods compare (`Method.compared`), with which *from scratch* goes.
+    shape; *scaled down* is the teacher made uniformly narrower until it has no more parameters. What
+    the recipe does to a network once its training is over is done to both. Before them stand the
+    variants that methods compare (`Method.compared`), with which *from scratch* goes.
 
     Raises UserError where that number is 0: networks that nothing trained are no comparison.
     """
@@ -51,13 +53,54 @@ def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> S
         )
     cheapest = opened.plan.run.search.rungs[0]
     state = evaluator.realise(found.entry.configuration, cheapest)
+    trained, last = _parted(evaluator.steps)
+    of_training = {bound.step.name for bound in trained}
     shape = description(found.student)
-    alone = _trained(opened, "scratch", "from scratch", shape, state, updates)
+    shape["rebuilds"] = [one for one in shape["rebuilds"] if one["method"] in of_training]
+    ending = _Ending(opened, evaluator, last, found.entry.configuration)
+    alone = _trained(opened, "scratch", "from scratch", shape, state, updates, ending)
     if not opened.plan.run.baselines:
         return (*variants, alone)
     smaller = opened.family.scaled(opened.full, int(found.entry.costs["parameters"]))
     scaled = {"family": opened.family.name, "structure": smaller, "rebuilds": []}
-    return (*variants, alone, _trained(opened, "scaled", "scaled down", scaled, state, updates))
+    narrow = _trained(opened, "scaled", "scaled down", scaled, state, updates, ending)
+    return (*variants, alone, narrow)
+
+
+def _parted(
+    steps: Sequence[BoundStep],
+) -> tuple[Sequence[BoundStep], Sequence[BoundStep]]:
+    """The steps while training may change the student, and those from the one that ends that."""
+    ends = [place for place, bound in enumerate(steps) if FLOAT_WEIGHTS in bound.step.info.spends]
+    first = min(ends, default=len(steps))
+    return steps[:first], steps[first:]
+
+
+@dataclass(frozen=True, eq=False)
+class _Ending:
+    """The steps after which nothing trains, to repeat on a network that was trained otherwise."""
+
+    opened: Opened
+    evaluator: Evaluator
+    steps: Sequence[BoundStep]
+    configuration: Mapping[str, Any]
+
+    @property
+    def facts(self) -> list[Any]:
+        """What it depends on beside the network."""
+        if not self.steps:
+            return []
+        return [recipe_facts(self.opened), self.configuration]
+
+    def of(self, trained: Student, state: State, origin: str) -> Student:
+        if not self.steps:
+            return trained
+        given = replace(state, student=trained, policy=Policy())
+        whole = self.evaluator
+        last = Evaluator(self.steps, given, whole.context, whole.store, origin)
+        student = last.realise(self.configuration, 1.0).student
+        assert student is not None  # noqa: S101 - no method takes a student away
+        return student
 
 
 def _variants(opened: Opened, evaluator: Evaluator, found: Finalist) -> list[Control]:
@@ -85,11 +128,17 @@ def _changed(bound: BoundStep, changes: Mapping[str, Any]) -> BoundStep:
 
 
 def _trained(
-    opened: Opened, role: str, label: str, shape: Mapping[str, Any], state: State, updates: int
+    opened: Opened,
+    role: str,
+    label: str,
+    shape: Mapping[str, Any],
+    state: State,
+    updates: int,
+    ending: _Ending,
 ) -> Control:
     settings = training_settings(opened)
     terms = [(term.name, term.weight) for term in state.terms]
-    key = fingerprint(opened.origin, role, shape, updates, terms)
+    key = fingerprint(opened.origin, role, shape, updates, terms, *ending.facts)
     folder = opened.directory.checkpoints / f"{role}-{key}"
     context = replace(opened.context, checkpoints=folder)
 
@@ -98,6 +147,7 @@ def _trained(
         module = skeleton(shape, torch.Generator().manual_seed(seed), opened.catalogue)
         changes = tuple(Rebuild(**change) for change in shape["rebuilds"])
         fresh = Student(shape["family"], shape["structure"], module, rebuilds=changes)
-        return train_from_scratch(fresh, updates, state, context, settings, role)
+        trained = train_from_scratch(fresh, updates, state, context, settings, role)
+        return ending.of(replace(trained, module=trained.module.eval()), state, key)
 
     return Control(role, label, restored(opened, "control", key, make, folder))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stillhouse.core import plain_json
 from stillhouse.core.atomic import write_atomically
+from stillhouse.core.cost.dynamic import is_dynamic
 from stillhouse.core.cost.energy_table import RELATIVE, EnergyTable
 from stillhouse.core.cost.feasibility import settle
 from stillhouse.core.cost.file_size import SizeModel
@@ -35,9 +36,10 @@ from stillhouse.core.evaluate.evaluator import skeleton_of
 from stillhouse.core.evaluate.skeletons import description
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import DeviceFile, Measured, default_path
+from stillhouse.core.run.cost_facts import timed_facts
 from stillhouse.core.run.elsewhere import models_elsewhere, teacher_elsewhere
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.predictor import fitted_models, measure
+from stillhouse.core.run.predictor import LATENCY, fitted_models, measure
 from stillhouse.core.run.profiled import pool_of, run_identity, sheet_at, sheet_of
 from stillhouse.core.run.resident import fitted_resident, is_wanted, resident_kb
 from stillhouse.core.search.sampler import Codes
@@ -85,11 +87,11 @@ def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
     Raises:
         LimitError: they cannot; names the binding limit and the nearest reachable value.
     """
-    kept = _kept(opened.directory.costs)
+    kept = kept_facts(opened.directory.costs)
     if kept is not None:
         return _costing(opened, kept, np.random.default_rng(opened.context.seed("limits")))
     rng = np.random.default_rng(opened.context.seed("costs"))
-    energy = _energy(opened, device.energy)
+    energy = energy_table(opened, device.energy)
     teacher = counted_structure(opened.teacher_family, opened.teacher_full, energy)
     pool = pool_of(opened, rng)
     _settle_counted(opened, pool, teacher, energy, rng)
@@ -127,20 +129,19 @@ def _teacher_shape(opened: Opened) -> dict[str, Any]:
     return {"family": family, "structure": structure, "rebuilds": []}
 
 
-def _kept(path: Path) -> dict[str, Any] | None:
-    """The fitted models of an earlier try: a run has one set of costs from start to end."""
+def kept_facts(path: Path) -> dict[str, Any] | None:
+    """The fitted models of an earlier try: a run has one set of costs from start to end.
+
+    None where there is none; RunDirectoryError for a damaged file.
+    """
     if not path.exists():
         return None
     try:
-        facts: dict[str, Any] = plain_json.read(path)
-        latency_from_json(facts["latency"]), SizeModel.from_json(facts["size"])
-        _ = facts["teacher"], facts["pairs"], facts["measured"]["codes"], facts["why"]
-        _ = facts["energy"], facts["resident"]
+        return timed_facts(plain_json.read(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunDirectoryError(
             f"{path}: damaged ({error!r}); restore it, or search into another directory with --out"
         ) from None
-    return facts
 
 
 def device_note(opened: Opened) -> tuple[str, ...]:
@@ -152,7 +153,11 @@ def device_note(opened: Opened) -> tuple[str, ...]:
 
 
 def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> DeviceFile:
-    """The run's device file: its own copy, begun from the configured or the user's file."""
+    """The run's device file: its own copy, begun from the configured or the user's file.
+
+    With a file of plugins it stays its own: networks whose code may be another tomorrow, and that
+    other runs could not build, are no part of what is known of a device.
+    """
     identity = run_identity(opened)
     configured = opened.plan.run.target.device
     shared = Path(configured) if configured else default_path(identity, environ)
@@ -161,7 +166,7 @@ def open_device(opened: Opened, environ: Mapping[str, str] = os.environ) -> Devi
         DeviceFile.open(shared, identity)
         write_atomically(own, shared.read_bytes())
     device = DeviceFile.open(own, identity)
-    if not device.foreign:
+    if not device.foreign and opened.catalogue.file is None:
         device.also_keep_in(shared, default_path(identity, environ))
     return device
 
@@ -238,8 +243,10 @@ def _measure_ends(
     of_teacher, of_smallest = measure(opened, device, shapes)
     costs = _of_teacher(of_teacher)
     found = measured_costs(of_smallest)
+    if is_dynamic(sheet_of(opened, pool[:1])):
+        del found[LATENCY]  # measured is the longest way, limited the mean over samples
     for limit in _limits(opened, {**teacher, **costs}):
-        if limit.cost in MEASURED and limit.relation == "<=" and found[limit.cost] > limit.bound:
+        if limit.cost in found and limit.relation == "<=" and found[limit.cost] > limit.bound:
             raise LimitError(
                 f"limit {limit} cannot be met: the smallest candidate of the space, exported and "
                 f"measured, has {limit.cost} {found[limit.cost]:.4g}; that is the nearest "
@@ -276,7 +283,7 @@ def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator)
         latency,
         SizeModel.from_json(facts["size"]),
         _timed(opened, facts["measured"]),
-        energy=_energy(opened, facts["energy"]),
+        energy=energy_table(opened, facts["energy"]),
         resident=ResidentModel.from_json(facts["resident"]) if facts["resident"] else None,
         sheet_at=lambda codes, length: sheet_at(opened, codes, length),
         names=(*opened.plan.run.search.maximize, *opened.plan.run.search.minimize),
@@ -296,7 +303,7 @@ def _timed(opened: Opened, measured: Mapping[str, Any]) -> tuple[Codes, NDArray[
     return codes, np.array(measured["latency_ms"], np.float64)
 
 
-def _energy(opened: Opened, raw: Mapping[str, Any] | None) -> EnergyTable:
+def energy_table(opened: Opened, raw: Mapping[str, Any] | None) -> EnergyTable:
     """The device file's energy table, or relative units without one."""
     if raw is None:
         return RELATIVE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stillhouse.core.cost.dynamic import longest
 from stillhouse.core.cost.latency import LEAST_MEASURED, Choice, LatencyModel, Predictor, chosen
 from stillhouse.core.cost.latency import from_json as latency_from_json
 from stillhouse.core.errors import UserError
@@ -22,7 +23,7 @@ def choice_from(opened: Opened, device: DeviceFile, predictor: Predictor = "auto
     of what the run is made of, naming what is missing and the command that measures it.
     """
     codes, found = measured_candidates(opened, device)
-    sheet, elsewhere = sheet_of(opened, codes), other_model(device)
+    sheet, elsewhere = longest(sheet_of(opened, codes)), other_model(device)
     enough = len(codes) >= LEAST_MEASURED
     typical = sheet if enough else run_profile(opened).sheet
     models = latency_models(device, typical)

@@ -94,6 +94,7 @@ def execute(
     with watch.stage("costs"):
         fresh = device_note(opened)
         device = open_device(opened)
+        opened = replace(opened, context=replace(opened.context, machine=device.identity))
         costing = settle_costs(opened, device)
         keep_pool(opened, costing)
         timed = replace(opened.context, latency=network_latency(opened, device))

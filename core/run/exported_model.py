@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 
-from stillhouse.core import plain_json
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.cost.names import is_timed
 from stillhouse.core.cost.resident import NAME as RESIDENT
@@ -21,11 +21,14 @@ from stillhouse.core.measure import DeviceFile, Latency, Measured, structure_key
 from stillhouse.core.measure.afresh import afresh
 from stillhouse.core.run.certifying import broken
 from stillhouse.core.run.costing import measured_costs
+from stillhouse.core.run.loading import described
 from stillhouse.core.run.measuring import undecided
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY
 from stillhouse.core.run.profiled import run_identity
 from stillhouse.core.run.saving import sha256
+from stillhouse.core.run.ways import Ways, over_samples
+from stillhouse.core.typed import typed
 
 Verdict = Literal["met", "broken", "cannot decide", "not measured"]
 
@@ -79,10 +82,11 @@ class ExportedModel:
 
     @staticmethod
     def of(opened: Opened, place: Path, summary: Mapping[str, Any]) -> ExportedModel:
-        record = read_json(place / "model.json")
+        record = described(place)
         try:
             certificate = {**summary["certificate"], **record["certificate"]}
-            _ = [certificate[key] for key in ("measured", "machine", "sha256")], record["rebuilds"]
+            known = {key: certificate[key] for key in ("measured", "machine", "sha256")}
+            certified = typed(_Certified, known)
         except (KeyError, TypeError) as error:
             raise RunDirectoryError(
                 f"{place / 'model.json'}: not a certified model ({error!r}); search again"
@@ -91,10 +95,9 @@ class ExportedModel:
         if not artefact.is_file():
             raise RunDirectoryError(f"{artefact}: expected the model here, found no file")
         name = str(place.relative_to(opened.directory.folder))
-        described = {key: record[key] for key in ("family", "structure", "rebuilds")}
-        shape = {**described, MODEL: name}
-        then, machine = certificate["measured"], certificate["machine"]
-        return ExportedModel(name, artefact, shape, then, machine, certificate["sha256"], summary)
+        shape = {**{key: record[key] for key in ("family", "structure", "rebuilds")}, MODEL: name}
+        then, machine = certified.measured, certified.machine
+        return ExportedModel(name, artefact, shape, then, machine, certified.sha256, summary)
 
     @property
     def key(self) -> str:
@@ -109,24 +112,28 @@ class ExportedModel:
         """The latency here and now, and what of the machine is not as it was."""
         anchors, differing = known_anchors(opened, self.machine)
         settings, limits = opened.plan.run.target, self.limits
-        found = afresh(
-            opened.target,
-            [self.artefact],
-            anchors,
-            settings.repeats,
-            settings.processes,
-            lambda one: undecided(limits, one),
-        )
+        inputs = opened.task.data.validation.inputs
+        with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
+            ways = Ways.of(opened.target, self.artefact, inputs, Path(folder))
+            found = afresh(
+                opened.target,
+                ways.paths,
+                anchors,
+                settings.repeats,
+                settings.processes,
+                lambda one: undecided(limits, one),
+            )
+        latency = over_samples(found.latencies, ways.shares)
         slower = found.slowdown - 1
         if anchors and abs(slower) > _NOTABLE:
-            plain_ms = found.latencies[0].latency_ms * found.slowdown
+            plain_ms = latency.latency_ms * found.slowdown
             word = "slower" if slower > 0 else "faster"
             differing = [
                 *differing,
                 f"the whole machine is {abs(slower):.0%} {word} now: {plain_ms:.4g} ms plain, "
                 "while limits are held against times in terms of the run's anchors",
             ]
-        return found.latencies[0], differing
+        return latency, differing
 
     def judged(
         self, opened: Opened, latency: Latency, differing: Sequence[str], date: str
@@ -136,17 +143,34 @@ class ExportedModel:
             **_lasting(self.then, latency),
             **_measured(opened, self.artefact, latency, self.limits),
         }
-        changed = [*differing, *self._altered()]
+        changed = [*differing, *self.altered()]
         checks = [_check(limit, self.then, known, latency) for limit in self.limits]
         return Recertified(self.name, latency, checks, changed, date)
 
-    def _altered(self) -> Iterator[str]:
+    def altered(self) -> Iterator[str]:
+        """What differs from the day it was certified, but for the machine: file and versions."""
         if sha256(self.artefact) != self.sha256:
             yield f"{self.artefact.name} is not the file that was certified: its hash differs"
         for package, then in self.summary["versions"].items():
-            now = version(package)
+            now = _installed(package)
             if now != then:
                 yield f"{package}: {then} then, {now} now"
+
+
+@dataclass(frozen=True)
+class _Certified:
+    """What is taken of a certificate."""
+
+    measured: Mapping[str, float]
+    machine: Mapping[str, Any]
+    sha256: str
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except (PackageNotFoundError, ValueError):
+        return "none"
 
 
 def _lasting(then: Mapping[str, float], latency: Latency) -> dict[str, float]:
@@ -197,7 +221,9 @@ def _measured(
 ) -> dict[str, float]:
     costs = measured_costs(Measured(latency, artefact.stat().st_size))
     if any(limit.cost == RESIDENT for limit in limits):
-        costs[RESIDENT] = opened.target.peak_memory([artefact])[0] / 1e3
+        with tempfile.TemporaryDirectory(prefix="stillhouse-") as folder:
+            longest = Ways.of(opened.target, artefact, None, Path(folder)).paths
+            costs[RESIDENT] = opened.target.peak_memory(longest)[0] / 1e3
     metrics = {metric.name for metric in opened.task.metrics}
     if not any(limit.cost in metrics for limit in limits):
         return costs
@@ -229,14 +255,3 @@ def _verdict(limit: Limit, known: Mapping[str, float], latency: Latency) -> Verd
         return "met"
     within = limit.excess(np.array([known[limit.cost]]))[0] == 0
     return "cannot decide" if within or undecided([limit], latency) else "broken"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a run; RunDirectoryError when it cannot be read."""
-    try:
-        found = plain_json.read(path)
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(found, dict):
-        raise RunDirectoryError(f"{path}: expected a JSON object, got {type(found).__name__}")
-    return found

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from stillhouse.core.cost.counting import module_sheet
+from stillhouse.core.cost.dynamic import with_shares
 from stillhouse.core.cost.limits import Limit
 from stillhouse.core.cost.model import counted
 from stillhouse.core.cost.names import P95
-from stillhouse.core.evaluate import Artefact, Rebuild, Student
+from stillhouse.core.evaluate import Artefact, Policy, Rebuild, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator, predict, skeleton_of
 from stillhouse.core.evaluate.skeletons import description, skeleton
@@ -25,14 +26,16 @@ from stillhouse.core.measure import (
     Latency,
     Measured,
 )
-from stillhouse.core.run.costing import measured_costs
+from stillhouse.core.run.costing import energy_table, measured_costs
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.measuring import export, measure_artefacts, measured_more, timed_more
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY
+from stillhouse.core.run.profiled import sheet_of
 
 _P95: Final = P95[LATENCY]
 _COUNTS: Final = ("parameters", "macs", "memory_kb")
+_RUNNING: Final = frozenset({"macs", "macs_p95", "energy", "energy_p95", "energy_mj"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,7 @@ class Finalist:
     """Other measured costs that a limit names."""
     timed: Mapping[str, Latency] = field(default_factory=dict)
     """Latencies under the other names that a limit has for them, such as `latency_ms@98`."""
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def known(self) -> dict[str, float]:
@@ -72,11 +76,18 @@ def restored(
     """A student whose weights are kept as an artefact, made by `make()` if they are not there."""
 
     def store() -> Artefact:
-        student = make()
-        facts = {**description(student), "updates": student.updates}
-        return Artefact(student.module.state_dict(), facts)
+        return _artefact(make())
 
-    kept = opened.store.memo(label, key, store, checkpoints)
+    return _student(opened.store.memo(label, key, store, checkpoints), opened)
+
+
+def _artefact(student: Student, policy: Policy | None = None) -> Artefact:
+    how = {} if policy is None else {"policy": asdict(policy)}
+    facts = {**description(student), "updates": student.updates, **how}
+    return Artefact(student.module.state_dict(), facts)
+
+
+def _student(kept: Artefact, opened: Opened) -> Student:
     module = skeleton(kept.record, torch.Generator().manual_seed(0), opened.catalogue)
     module.load_state_dict(dict(kept.tensors), strict=True)
     return Student(
@@ -97,15 +108,26 @@ def in_full(
     opened: Opened, evaluator: Evaluator, configuration: Mapping[str, Any], label: str
 ) -> Student:
     """A configuration at full fidelity; `label` tells recipes that differ from the run's."""
+    return _student(_in_full(opened, evaluator, configuration, label), opened)
 
-    def make() -> Student:
-        student = evaluator.realise(configuration, 1.0).student
-        assert student is not None  # noqa: S101 - `values` refused such a recipe in the search
-        return student
+
+def policy_in_full(opened: Opened, evaluator: Evaluator, entry: Entry) -> Policy:
+    """How the candidate answers, as its methods left it at full fidelity."""
+    kept = _in_full(opened, evaluator, entry.configuration, "finalist")
+    return Policy(**kept.record.get("policy", {}))
+
+
+def _in_full(
+    opened: Opened, evaluator: Evaluator, configuration: Mapping[str, Any], label: str
+) -> Artefact:
+    def make() -> Artefact:
+        state = evaluator.realise(configuration, 1.0)
+        assert state.student is not None  # noqa: S101 - `values` refused such a recipe in the search
+        return _artefact(state.student, state.policy)
 
     again = (evaluator.context.repeat,) if evaluator.context.repeat else ()
     key = fingerprint(evaluator.origin, recipe_facts(opened), configuration, *again)
-    return restored(opened, label, key, make)
+    return opened.store.memo(label, key, make, None)
 
 
 def as_realised(opened: Opened, entry: Entry, student: Student) -> Entry:
@@ -119,6 +141,18 @@ def as_realised(opened: Opened, entry: Entry, student: Student) -> Entry:
         return entry
     exact = counted(module_sheet([student.module], opened.task.example(1)))
     return replace(entry, costs={**entry.costs, **{n: float(exact[n][0]) for n in _COUNTS}})
+
+
+def as_run(opened: Opened, device: DeviceFile, entry: Entry, numbers: Measured) -> Entry:
+    """The entry with the counted costs of running that its measured ways come to."""
+    if not numbers.ways:
+        return entry
+    sheet = sheet_of(opened, opened.plan.space.encode(entry.configuration)[None])
+    taken = with_shares(sheet, [way.share for way in numbers.ways])
+    exact = counted(taken, energy_table(opened, device.energy))
+    return replace(
+        entry, costs={**entry.costs, **{n: float(exact[n][0]) for n in _RUNNING & exact.keys()}}
+    )
 
 
 def _elements(student: Student) -> int:
@@ -165,15 +199,20 @@ def measured_group(
         except (CandidateError, ExportError) as error:
             failed.append({"configuration": entry.configuration, "error": str(error)})
     known_ms = [entry.costs[LATENCY] for entry, *_ in ready]
-    numbers = measure_artefacts(opened, device, [(s, a) for _, s, a in ready], known_ms, limits)
+    validation = opened.task.data.validation
+    pairs = [(student, artefact) for _, student, artefact in ready]
+    numbers = measure_artefacts(opened, device, pairs, known_ms, limits, inputs=validation.inputs)
+    ready = [
+        (as_run(opened, device, e, n), s, a) for (e, s, a), n in zip(ready, numbers, strict=True)
+    ]
     more = measured_more(opened, [artefact for *_, artefact in ready], limits)
     timed = timed_more(
         opened, device, [(e, n) for (e, *_), n in zip(ready, numbers, strict=True)], limits
     )
-    validation = opened.task.data.validation
     finalists = []
     for place, (entry, student, artefact) in enumerate(ready):
         values = dict(opened.task.score(predict(student, validation), validation.targets))
-        finalist = Finalist(entry, student, values, artefact, numbers[place])
+        policy = policy_in_full(opened, evaluator, entry)
+        finalist = Finalist(entry, student, values, artefact, numbers[place], policy=policy)
         finalists.append(replace(finalist, more=more[place], timed=timed[place]))
     return finalists, failed

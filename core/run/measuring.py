@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from stillhouse.core.measure import (
     Exported,
     Latency,
     Measured,
+    Way,
     measured_artefacts,
     structure_key,
 )
@@ -34,6 +35,7 @@ from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY
 from stillhouse.core.run.profiled import context_at
+from stillhouse.core.run.ways import Ways, at_share, over_samples
 
 _ALIKE: Final = frozenset({P95[LATENCY], "device_ms"})
 """Costs that are the latency, for a network that runs alike for all samples in one place."""
@@ -45,7 +47,8 @@ def measured_more(
     """Costs that are measured only where a limit names them: peak resident memory."""
     if all(limit.cost != RESIDENT for limit in limits):
         return [{} for _ in artefacts]
-    peaks = opened.target.peak_memory([artefact.path for artefact in artefacts])
+    longest = [Ways.of(opened.target, artefact.path, None).paths[-1] for artefact in artefacts]
+    peaks = opened.target.peak_memory(longest)
     return [{RESIDENT: peak / 1e3} for peak in peaks]
 
 
@@ -65,6 +68,9 @@ def timed_more(
         for name in _ALIKE & names:
             if entry.costs[name] == entry.costs[LATENCY]:
                 place[name] = numbers.latency
+        if numbers.ways and P95[LATENCY] in names:
+            shares, latencies = zip(*numbers.ways, strict=True)
+            place[P95[LATENCY]] = at_share(latencies, shares, 0.95)
     if device.foreign:
         return found
     for name in sorted(names):
@@ -135,13 +141,15 @@ def measure_artefacts(
     predicted_ms: Sequence[float],
     limits: Sequence[Limit] = (),
     label: str = "",
+    inputs: torch.Tensor | None = None,
 ) -> list[Measured]:
     """Timings of finished artefacts, in order; longer ones where they must decide about `limits`.
 
     They are stored in the device file under the artefact's shape and the number of processes, so
     the same shape on the same device has one number, in this run and the next; the size is the
     file's own. On a device that is not this machine nothing can be timed: there the predictions
-    hold.
+    hold. Of an artefact that runs differently from sample to sample each way has its number; the
+    latency is the mean over the samples `inputs`, or without any that of the longest way.
     """
     if device.foreign:
         model = kept_model(opened)
@@ -152,10 +160,15 @@ def measure_artefacts(
         f"artefact{label}-{processes}x-{structure_key(opened.family.name, description(student))}"
         for student, _ in artefacts
     ]
-    files = [artefact for _, artefact in artefacts]
+    ways = [Ways.of(opened.target, artefact.path, inputs) for _, artefact in artefacts]
+    files = {
+        name: replace(artefact, path=path)
+        for key, (_, artefact), way in zip(keys, artefacts, ways, strict=True)
+        for name, path in zip(_keys(key, artefact, way), way.paths, strict=True)
+    }
     with known_reference(opened.target, device):
         numbers = measured_artefacts(
-            dict(zip(keys, files, strict=True)),
+            files,
             lambda described, generator: skeleton(described, generator, opened.catalogue),
             opened.target,
             opened.task.example(batch_size(opened)),
@@ -168,9 +181,27 @@ def measure_artefacts(
             undecided=lambda latency: undecided(limits, latency),
         )
     return [
-        numbers[key]._replace(size_bytes=file.size_bytes)
-        for key, file in zip(keys, files, strict=True)
+        _measured(key, artefact, way, numbers)
+        for key, (_, artefact), way in zip(keys, artefacts, ways, strict=True)
     ]
+
+
+def _measured(
+    key: str, artefact: Exported, ways: Ways, numbers: Mapping[str, Measured]
+) -> Measured:
+    found = [numbers[name].latency for name in _keys(key, artefact, ways)]
+    each = [Way(*pair) for pair in zip(ways.shares, found, strict=True)]
+    latency = over_samples(found, ways.shares)
+    return Measured(latency, artefact.size_bytes, tuple(each) if ways.dynamic else ())
+
+
+def _keys(key: str, artefact: Exported, ways: Ways) -> list[str]:
+    """What the device file calls the ways: an artefact that has but one, by its own key."""
+    return [key if path == artefact.path else f"{key}-{_place(path)}" for path in ways.paths]
+
+
+def _place(path: Path) -> str:
+    return path.stem.rpartition("-")[2]
 
 
 def undecided(limits: Sequence[Limit], latency: Latency) -> bool:

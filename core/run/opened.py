@@ -47,7 +47,7 @@ class Opened:
 
     @property
     def origin(self) -> str:
-        """Identifies the initial state: data, teacher with its training, seed, precision."""
+        """Identifies the initial state: data, teacher with its training, seed, precision, code."""
         run = self.plan.run
         training = asdict(run.teacher.training)
         del training[CHANNELS]
@@ -57,6 +57,7 @@ class Opened:
             self.teacher_family.name, self.teacher_full, self.weights_source(),
             training, run.search.seed, run.train.device, run.train.precision,
             *([view] if view else []),
+            *([self.catalogue.file.sha256] if self.catalogue.file else []),
         )  # fmt: skip
 
     def weights_source(self) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core import plain_json
+from stillhouse.core import plain_file, plain_json
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.cost.limits import Table
 from stillhouse.core.errors import RunDirectoryError
@@ -162,6 +162,7 @@ def _loaded(path: Path) -> tuple[Mapping[str, str], dict[str, NDArray[Any]]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        plain_file.check(path)
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             return file.metadata() or {}, {name: file.get_tensor(name) for name in names}

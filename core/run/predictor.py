@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.core.cost.dynamic import expected, longest
 from stillhouse.core.cost.file_size import SizeModel
 from stillhouse.core.cost.latency import LEAST_MEASURED, Choice, FittedLatency, Predictor, chosen
 from stillhouse.core.cost.limits import Limit
@@ -90,14 +91,14 @@ def fitted_models(
     if spared:
         near = _near(opened, pool, seen, bounds)
         seen = seen.joined(_taken(opened, device, rng.permutation(near)[:spared]))
-    sheet = sheet_of(opened, seen.codes)
+    sheet = longest(sheet_of(opened, seen.codes))
     choice = _choice(opened, device, sheet, seen.latency_ms)
     return facts_of(opened, choice, seen, SizeModel.fit(sheet, seen.size_bytes))
 
 
 def facts_of(opened: Opened, choice: Choice, seen: Profile, size: SizeModel) -> dict[str, Any]:
     """The models, and what they were held against, as JSON-able facts."""
-    predicted = choice.model.predict(sheet_of(opened, seen.codes))
+    predicted = choice.model.predict(longest(sheet_of(opened, seen.codes)))
     keys = opened.plan.space.keys(seen.codes)
     triples = zip(predicted, seen.latency_ms, keys, strict=True)
     return {
@@ -138,8 +139,8 @@ def _taken(opened: Opened, device: DeviceFile, codes: Codes) -> Profile:
 
 def _near(opened: Opened, pool: Codes, seen: Profile, bounds: Sequence[float]) -> Codes:
     """Candidates near a bound that were not measured yet, (k, width)."""
-    model = FittedLatency.fit(sheet_of(opened, seen.codes), seen.latency_ms)
-    predicted = model.predict(sheet_of(opened, pool))
+    model = FittedLatency.fit(longest(sheet_of(opened, seen.codes)), seen.latency_ms)
+    predicted = expected(sheet_of(opened, pool), model.predict)
     within = [np.abs(predicted / bound - 1) <= _NEAR for bound in bounds]
     marks = opened.plan.space.marks
     fresh = ~np.isin(marks(pool), marks(seen.codes))

@@ -8,9 +8,11 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillhouse.core.cost import terms
 from stillhouse.core.cost.latency import LEAST_MEASURED
+from stillhouse.core.cost.latency.shapes import layouts
 from stillhouse.core.cost.model import counted
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.spread import spread
@@ -79,8 +81,8 @@ def pool_of(opened: Opened, rng: np.random.Generator) -> Codes:
 def chosen_of(opened: Opened, pool: Codes, count: int) -> Codes:
     """The profile: half spread over the whole cost range, half over its cheapest 30 %.
 
-    The same for the same run file on every machine, so that what was measured on a device is
-    found again. A space of fewer than `LEAST_MEASURED` candidates gives some of them twice.
+    Every layout of operators that the pool has is among them. The same for the same run file on
+    every machine, so that what was measured on a device is found again. A space of fewer than `LEAST_MEASURED` candidates gives some of them twice.
     """
     rng = np.random.default_rng(opened.context.seed("profile"))
     count = max(count, LEAST_MEASURED)
@@ -92,7 +94,24 @@ def chosen_of(opened: Opened, pool: Codes, count: int) -> Codes:
     chosen = np.unique(np.concatenate([whole, near]))
     others = np.setdiff1d(np.arange(len(pool)), chosen)
     chosen = np.concatenate([chosen, rng.permutation(others)[: max(0, count - len(chosen))]])
+    chosen = np.concatenate([chosen, _with_other_layouts(sheet, chosen, rng)])
     return pool[np.resize(chosen, max(len(chosen), LEAST_MEASURED))]
+
+
+def _with_other_layouts(
+    sheet: OperatorSheet, chosen: NDArray[np.intp], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """A candidate for each kind and bits of operators that none of the chosen runs."""
+    having: dict[str, NDArray[np.bool_]] = {}
+    for row in sheet.rows:
+        for name, share in layouts(row):
+            runs = np.broadcast_to(np.greater(row["active"] * share, 0), (sheet.candidates,))
+            having[name] = having.get(name, runs) | runs
+    more: list[int] = []
+    for runs in having.values():
+        if runs.any() and not runs[[*chosen, *more]].any():
+            more.append(int(rng.choice(np.flatnonzero(runs))))
+    return np.array(more, np.intp)
 
 
 def run_profile(opened: Opened, count: int | None = None) -> RunProfile:

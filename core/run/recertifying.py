@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,11 +25,12 @@ from stillhouse.core.run.exported_model import (
     ExportedModel,
     Recertified,
     moved,
-    read_json,
 )
 from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.profiled import run_identity
 from stillhouse.core.run.saving import sha256
+from stillhouse.core.run.summary import RunSummary
+from stillhouse.core.run.ways import Ways
 
 
 def _now() -> str:
@@ -64,6 +65,7 @@ def write_certifying_bundle(folder: Path, out: Path, catalogue: Catalogue) -> Bu
     with _finished(folder, catalogue) as (opened, summary):
         models = [ExportedModel.of(opened, place, summary) for place in _models(opened.directory)]
         artefacts = {model.shape[MODEL]: model.artefact for model in models}
+        _refuse_dynamic(opened, artefacts.values())
 
         def export(structure: Mapping[str, Any], path: Path) -> Exported:
             source = artefacts[structure[MODEL]]
@@ -106,15 +108,40 @@ def recertify_from(
     return found
 
 
+def _refuse_dynamic(opened: Opened, artefacts: Iterable[Path]) -> None:
+    """A bundle holds no data, and how long such a model takes depends on them."""
+    for artefact in artefacts:
+        with _scratch() as folder:
+            if Ways.of(opened.target, artefact, None, folder).paths[-1] != artefact:
+                raise UserError(
+                    f"{artefact}: stops early where it is sure, so that its latency depends on "
+                    "data, which a bundle does not hold; certify it on a machine that has the "
+                    "task's data, or profile the run's networks there: stillhouse profile --bundle"
+                )
+
+
 @contextmanager
 def _finished(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Opened, Mapping[str, Any]]]:
     """A finished run, held and opened, and its summary."""
     directory = RunDirectory.existing(folder)
     _models(directory)
-    summary = read_json(directory.summary)
+    summary = _summary(directory.summary)
     plan = make_plan(_run_file(directory, catalogue), catalogue)
     with directory:
         yield open_run(plan, catalogue, directory, Silent()), summary
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    """What was certified, on what limits and with what versions."""
+    try:
+        found = RunSummary.read(path)
+    except FileNotFoundError:
+        raise RunDirectoryError(
+            f"{path}: expected the summary of a finished run, found none; finish it with: "
+            f"stillhouse search --resume {path.parent}"
+        ) from None
+    limits = [asdict(line) for line in found.limits]
+    return {"certificate": asdict(found.certificate), "limits": limits, "versions": found.versions}
 
 
 @contextmanager
@@ -139,7 +166,8 @@ def _run_file(directory: RunDirectory, catalogue: Catalogue) -> Any:
 
 
 def _models(directory: RunDirectory) -> list[Path]:
-    others = sorted((directory.folder / "front").glob("[0-9]*"), key=lambda path: int(path.name))
+    found = [p for p in (directory.folder / "front").glob("[0-9]*") if p.name.isdecimal()]
+    others = sorted(found, key=lambda path: int(path.name))
     places = [path for path in (directory.best, *others) if (path / "model.json").is_file()]
     if directory.best not in places:
         raise RunDirectoryError(

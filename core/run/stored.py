@@ -18,6 +18,7 @@ from stillhouse.core.cost.names import is_timed
 from stillhouse.core.errors import RunDirectoryError
 from stillhouse.core.plan import Plan, make_plan
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.run.cost_facts import checked_facts
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.goals import Goals, goals_of
 from stillhouse.core.run.ledger import Entry, read_entries
@@ -86,19 +87,13 @@ def read_stored(folder: Path, limits: Sequence[str], catalogue: Catalogue) -> St
 
 def _costs(path: Path) -> tuple[Mapping[str, Any], float]:
     """The fitted models, and the margin of a predicted latency."""
-    facts = _optional(path, lambda text: _checked(plain_json.parsed(text)))
+    facts = _optional(path, lambda text: checked_facts(plain_json.parsed(text)))
     if facts is None:
         raise RunDirectoryError(
             f"{path}: expected the costs of a run, found none: it ended before they were known; "
             f"continue it with: stillhouse search --resume {path.parent}"
         )
     return facts, latency_from_json(facts["latency"]).margin
-
-
-def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    latency_from_json(facts["latency"])
-    _ = facts["size"], facts["teacher"], facts["measured"]["codes"]
-    return facts
 
 
 def _optional(path: Path, parse: Callable[[str], _T]) -> _T | None:

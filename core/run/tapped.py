@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from stillhouse.core.config.records import PluginUse
-from stillhouse.core.config.runfile import load as load_run_file
+from stillhouse.core.config.runfile import load_with_plugins
 from stillhouse.core.distill.blocks import Block
 from stillhouse.core.distill.from_config import CONFIG, configured_blocks
 from stillhouse.core.errors import UserError, nearest
@@ -77,7 +77,7 @@ def tapped(model: str, input_shape: Shape | None, catalogue: Catalogue) -> Itera
 
 
 def _of_run_file(path: Path, catalogue: Catalogue) -> Iterator[Tapped]:
-    run = load_run_file(path, catalogue)
+    run, catalogue = load_with_plugins(path, catalogue)
     task = cast(Task, built(catalogue, catalogue.task(run.task.name), run.task.fixed))
     seen = task.viewed(run.teacher.training.channels), task.viewed(run.student_channels)
     yield _of_use("teacher", run.teacher.model, seen[0], catalogue)
@@ -132,7 +132,13 @@ def _named(
 
 def _kind(module: nn.Module, tap: str) -> str:
     """The class of the block that a tap shows: the tap itself, or what holds it, with weights."""
-    part = module.get_submodule(tap)
+    try:
+        part = module.get_submodule(tap)
+    except AttributeError:
+        raise UserError(
+            f"tap '{tap}' of the model family is no layer of this network any more: a method "
+            "changed its form"
+        ) from None
     if next(part.parameters(), None) is None and "." in tap:
         return _kind(module, tap.rpartition(".")[0])
     return type(part).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from stillhouse.core.run.goals import Goals, front_of
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.run.measuring import export, measure_artefacts
 from stillhouse.core.run.opened import Opened
-from stillhouse.core.run.saving import save_model, sha256
+from stillhouse.core.run.saving import needed_code, save_model, sha256
 from stillhouse.core.run.summary import (
     Certificate,
     Evaluation,
@@ -103,17 +103,20 @@ def save_best(told: Told, summary: RunSummary) -> None:
         **({"channels": list(opened.task.channels)} if opened.task.channels else {}),
         **({"outputs": dict(summary.outputs)} if summary.outputs else {}),
         "configuration": dict(best.entry.configuration),
+        "policy": _policy(best),
         "certificate": asdict(summary.certificate),
         "stillhouse": version("stillhouse"),
     }
     card = model_card(summary)
     artefact, family = best.artefact.path, opened.family
-    save_model(opened.directory.best, best.student, artefact, card, extra, family)
+    code = needed_code(best.student, opened.catalogue)
+    save_model(opened.directory.best, best.student, artefact, card, extra, family, code)
     for number, other in enumerate(_along_the_front(told), 2):
         folder = opened.directory.folder / "front" / str(number)
         folder.parent.mkdir(exist_ok=True)
         extra |= {
             "configuration": dict(other.entry.configuration),
+            "policy": _policy(other),
             "certificate": {
                 "measured": _measured(told, other),
                 "sha256": sha256(other.artefact.path),
@@ -121,7 +124,16 @@ def save_best(told: Told, summary: RunSummary) -> None:
             },
         }
         text = f"# front {number}\n\nOne of several certified models; see `../../best/README.md`.\n"
-        save_model(folder, other.student, other.artefact.path, text, extra)
+        code = needed_code(other.student, opened.catalogue)
+        save_model(folder, other.student, other.artefact.path, text, extra, code=code)
+
+
+def _policy(found: Finalist) -> dict[str, Any]:
+    """How a model answers; where samples differ, the share and the latency of each way to run."""
+    ways = [
+        {"share": way.share, "latency_ms": way.latency.latency_ms} for way in found.measured.ways
+    ]
+    return {**asdict(found.policy), **({"ways": ways} if ways else {})}
 
 
 def _arms(told: Told) -> list[dict[str, Any]]:
@@ -184,7 +196,8 @@ def _rows(told: Told) -> list[ModelRow]:
     files = [export(told.opened, student, told.exports) for student in students]
     pairs = list(zip(students, files, strict=True))
     expected = [_expected_ms(told, student) for student in students]
-    measured = measure_artefacts(told.opened, told.device, pairs, expected)
+    inputs = told.opened.task.data.validation.inputs
+    measured = measure_artefacts(told.opened, told.device, pairs, expected, inputs=inputs)
     rows = [
         _row(told, role, label, student, artefact, numbers)
         for (role, label, student), artefact, numbers in zip(others, files, measured, strict=True)
@@ -307,7 +320,7 @@ def _measured(told: Told, finalist: Finalist) -> dict[str, float]:
 
 def _used(told: Told, best: Finalist) -> dict[str, float]:
     """Millijoules an inference takes, where this machine counts them."""
-    if told.device.foreign:
+    if told.device.foreign or best.measured.ways:
         return {}
     used = used_mj(told.opened, best.artefact.path, best.measured.latency.latency_ms)
     return {} if used is None else {"used_mj": used}
@@ -354,7 +367,7 @@ def _versions() -> dict[str, str]:
 
 
 def _notes(told: Told) -> list[str]:
-    notes = list(told.notes)
+    notes = [*told.notes, *_ways(told.certified.passed[0])]
     search = told.opened.plan.run.search
     asked = search.evaluations
     if told.device.foreign:
@@ -370,6 +383,16 @@ def _notes(told: Told) -> list[str]:
     if failed:
         notes.append(f"{len(failed)} candidates failed; the first: {failed[0].error}")
     return notes
+
+
+def _ways(found: Finalist) -> Iterator[str]:
+    """What to know of a model that runs differently from sample to sample."""
+    if ways := found.measured.ways:
+        each = ", ".join(f"{w.share:.1%} take {w.latency.latency_ms:.3g} ms" for w in ways)
+        yield (
+            f"the model stops early where it is sure: of the validation samples {each}; its "
+            "latency, its multiply-accumulates and its energy are means over them"
+        )
 
 
 def _uncertified(told: Told) -> str:

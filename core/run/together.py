@@ -93,10 +93,12 @@ def _failed(process: subprocess.Popen[bytes]) -> bool:
 def _start(
     opened: Opened, rank: int, count: int, meeting: Path, place: Path
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", __name__, str(opened.directory.folder.resolve())]
+    folder, code = opened.directory.folder.resolve(), opened.catalogue.file
+    command = [sys.executable, "-m", __name__, str(folder)]
+    named = str(folder / code.name) if code else ""
     with (place / f"{rank}.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - this very module
-            [*command, str(rank), str(count), str(meeting)],
+            [*command, str(rank), str(count), str(meeting), named],
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -126,7 +128,7 @@ def _why(error: Exception, place: Path, count: int) -> str:
     )
 
 
-def _work(folder: str, rank: str, count: str, meeting: str) -> None:
+def _work(folder: str, rank: str, count: str, meeting: str, code: str) -> None:
     """What every process but the first does."""
     from stillhouse.core.config.runfile import load
     from stillhouse.core.evaluate import Silent
@@ -136,6 +138,8 @@ def _work(folder: str, rank: str, count: str, meeting: str) -> None:
     from stillhouse.core.run.opened import open_run
 
     catalogue = Catalogue.discover()
+    if code:
+        catalogue = catalogue.beside(Path(code))
     directory = RunDirectory.existing(Path(folder))
     plan = make_plan(load(directory.run_file, catalogue), catalogue)
     opened = open_run(plan, catalogue, directory, Silent())

@@ -106,7 +106,7 @@ class AdaptedLatency(LatencyModel):
             {name: float(share) for name, share in dict(raw["shares"]).items()},
             {name: float(factor) for name, factor in dict(raw["factors"]).items()},
             float(raw["margin"]),
-            FitReport(**raw["report"]),
+            FitReport.from_json(raw["report"]),
         )
 
 

@@ -112,7 +112,7 @@ class FittedLatency(LatencyModel):
         covariance = np.array(raw["covariance"], np.float64)
         if covariance.shape != (len(coefficients),) * 2:
             raise ValueError(f"covariance: expected {len(coefficients)} rows and columns")
-        margin, report = float(raw["margin"]), FitReport(**raw["report"])
+        margin, report = float(raw["margin"]), FitReport.from_json(raw["report"])
         return FittedLatency(coefficients, margin, report, float(raw["noise"]), covariance)
 
 

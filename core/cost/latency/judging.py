@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.typed import typed
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -31,6 +32,11 @@ class FitReport:
     spearman: float
     kendall: float
     within_10_percent: float
+
+    @staticmethod
+    def from_json(raw: Any) -> FitReport:
+        """Raises TypeError on foreign content."""
+        return typed(FitReport, raw)
 
 
 def judged(predicted: Array, measured: Array) -> FitReport:

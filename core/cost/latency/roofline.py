@@ -70,5 +70,5 @@ class Roofline(LatencyModel):
             {layout: Price(**price) for layout, price in raw["prices"].items()},
             CacheCosts(*(tuple(raw["cache"][name]) for name in ("held_bytes", "byte_ms"))),
             float(raw["margin"]),
-            FitReport(**raw["report"]),
+            FitReport.from_json(raw["report"]),
         )

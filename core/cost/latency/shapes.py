@@ -47,7 +47,7 @@ _SIZES: Final[Mapping[str, tuple[str, ...]]] = {
 _ELEMENTWISE: Final = ("positions", "outputs", "read_positions")
 _DENSE: Final = 1_000_000
 """Codes up to which a table of all of them is faster than sorting the candidates."""
-_BITS: Final = ("weight_bits", "activation_bits")
+_BITS: Final = ("weight_bits", "activation_bits", "dynamic_scale")
 
 
 @final
@@ -70,6 +70,7 @@ class Shape:
     read_positions: int = 0
     weight_bits: int = 32
     activation_bits: int = 32
+    dynamic_scale: int = 0
 
     @property
     def key(self) -> str:
@@ -80,7 +81,7 @@ class Shape:
     @property
     def layout(self) -> str:
         """What must agree for two shapes' times to be compared: the kind and the bits."""
-        return layout(self.kind, self.weight_bits, self.activation_bits)
+        return layout(self.kind, self.weight_bits, self.activation_bits, self.dynamic_scale)
 
     def to_json(self) -> dict[str, Any]:
         plain = asdict(self)
@@ -93,9 +94,22 @@ class Shape:
         return cls(str(raw["kind"]), **sizes)
 
 
-def layout(kind: str, weight_bits: float, activation_bits: float) -> str:
+def layout(kind: str, weight_bits: float, activation_bits: float, dynamic_scale: float = 0) -> str:
     plain = weight_bits == activation_bits == 32
-    return kind if plain else f"{kind} w{weight_bits:g}a{activation_bits:g}"
+    bits = kind if plain else f"{kind} w{weight_bits:g}a{activation_bits:g}"
+    return f"{bits} dynamic" if dynamic_scale else bits
+
+
+def layouts(row: Operator) -> Iterator[tuple[str, Cells | float]]:
+    """The row's layout, or each that candidates have, and 1 for those that have it."""
+    columns = [row[name] for name in _BITS]
+    if all(np.ndim(column) == 0 for column in columns):
+        yield layout(row.kind, *(float(column) for column in columns)), 1.0
+        return
+    together = np.stack(np.broadcast_arrays(*columns))
+    for bits in np.unique(together, axis=1).T:
+        share: Cells = (together == bits[:, None]).all(axis=0) * 1.0
+        yield layout(row.kind, *bits.tolist()), share
 
 
 @final

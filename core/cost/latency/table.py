@@ -86,7 +86,7 @@ class BlockTable(LatencyModel):
         """Raises KeyError, TypeError or ValueError on foreign content."""
         blocks = {Shape.from_json(one["shape"]): float(one["ms"]) for one in raw["blocks"]}
         by_layout(blocks)
-        return BlockTable(blocks, float(raw["margin"]), FitReport(**raw["report"]))
+        return BlockTable(blocks, float(raw["margin"]), FitReport.from_json(raw["report"]))
 
     @cached_property
     def _surfaces(self) -> dict[str, _Surface]:

@@ -14,8 +14,10 @@ from stillhouse.core.cost.dynamic import (
     at_quantile,
     expected,
     is_dynamic,
+    longest,
     outcomes,
     quantile_over,
+    with_shares,
 )
 from stillhouse.core.cost.energy import EnergyTable
 from stillhouse.core.cost.latency import FitReport, LatencyModel
@@ -279,7 +281,7 @@ def test_a_length_that_nothing_tells_the_costs_of_is_refused() -> None:
         RecipeCosts(with_exits, lengths=Lengths((10,), (1.0,)))
 
 
-def test_a_measured_latency_is_not_that_of_other_lengths_or_of_the_slowest_samples() -> None:
+def test_a_measured_latency_is_not_that_of_other_lengths_or_of_samples_that_leave() -> None:
     codes = np.zeros((1, 1))
     measured = (codes, np.array([7.0]))
     static = RecipeCosts(
@@ -292,8 +294,25 @@ def test_a_measured_latency_is_not_that_of_other_lengths_or_of_the_slowest_sampl
         lambda c: with_exits(FEW[: len(c)]), limits, PerMac(margin=0.1), measured=measured
     )
     table = dynamic.table(codes)
-    assert (table["latency_ms"][0], table["latency_p95_ms"][0]) == (7, HARD)
+    mean = EASY + FEW[0] * (HARD - EASY)
+    assert table["latency_ms"][0] == pytest.approx(mean)
+    assert table["latency_p95_ms"][0] == HARD
     assert dynamic.violation(codes) == pytest.approx([0.1])
+
+
+def test_on_the_longest_way_no_sample_leaves() -> None:
+    assert macs(longest(with_exits(FEW))).tolist() == [HARD] * len(FEW)
+    static = at_length(np.zeros((1, 1)), 10)
+    assert longest(static).rows == static.rows
+
+
+def test_shares_that_were_seen_take_the_place_of_those_that_were_planned() -> None:
+    sheet = with_exits(FEW[:1])
+    seen = with_shares(sheet, [0.75, 0.25])
+    assert macs(seen)[0] == 0.75 * EASY + 0.25 * HARD
+    assert [float(share[0]) for _, share in outcomes(seen)] == [0.75, 0.25]
+    with pytest.raises(ValueError, match="one candidate with 3 ways to run, got 1 with 2"):
+        with_shares(sheet, [0.5, 0.25, 0.25])
 
 
 def test_millijoules_need_a_table_in_joules() -> None:

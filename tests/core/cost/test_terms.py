@@ -114,8 +114,20 @@ def test_every_kind_has_formulas() -> None:
 def test_bits_and_density_shrink_weights_but_not_biases() -> None:
     sheet = one(LINEAR).map(lambda row: {"weight_bits": 8, "density": 0.5})
     assert terms.weight_bytes(one(LINEAR)) == 4 * (24 + 4)
-    assert terms.weight_bytes(sheet) == 0.5 * 24 + 4 * 4
+    assert terms.weight_bytes(sheet) == 0.5 * 24 + 24 / 8 + 4 * 4
     assert terms.parameters(sheet) == 28
+
+
+def test_what_is_not_zero_is_stored_whole_beside_a_bit_an_entry_or_all_if_that_is_less() -> None:
+    def stored(density: float) -> float:
+        sheet = one(LINEAR).map(lambda row: {"density": density})
+        return float(terms.weight_bytes(sheet)[0]) - 4 * 4
+
+    assert stored(7 / 24) == 4 * 7 + 3
+    assert stored(0.3) == 4 * 7 + 3
+    assert stored(23 / 24) == 4 * 23 + 3
+    assert stored(1) == 4 * 24
+    assert stored(1 - 1e-9) == 4 * 24
 
 
 @pytest.mark.parametrize(
