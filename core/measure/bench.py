@@ -55,7 +55,8 @@ def measured(
     What is measured goes to the device file at once and is read from there ever after, so a
     second call gives the same numbers.
 
-    The first three structures measured become the family's anchors. They are timed again among
+    The first three structures measured become the family's anchors, plain ones before those of
+    changed form. They are timed again among
     all that come later, whose times are divided by how much slower the anchors were than at first
     (median): all of a family's latencies are in terms of the conditions of the first measurement.
     Structures that take other inputs than `example`, which `others` holds by structure key, are
@@ -152,7 +153,7 @@ class _Bench:
         self.time(group, folder)
         if not self._device_file.anchors(self._family):
             # What was disturbed would tie all that follows to a slow moment.
-            alike = [k for k in group if k not in self._others]
+            alike = _plainest([k for k in group if k not in self._others], missing)
             quiet = [k for k in alike if _known(self._device_file, k).latency.conditions == QUIET]
             chosen = (quiet if len(quiet) >= _ANCHORS else alike)[:_ANCHORS]
             self._device_file.set_anchors(self._family, [missing[key] for key in chosen])
@@ -204,6 +205,12 @@ class _Bench:
         path = folder / f"{name}{self._target.suffix}"
         example = self._others.get(structure_key(self._family, structure), self._example)
         return export_untrained(structure, self._build, self._target, example, path, self._seed)
+
+
+def _plainest(keys: Sequence[str], structures: Mapping[str, Structure]) -> list[str]:
+    """Those of no changed form, if there are two: a method that is gone could not rebuild it."""
+    plain = [key for key in keys if not structures[key].get("rebuilds")]
+    return plain if len(plain) > 1 else list(keys)
 
 
 def export_untrained(

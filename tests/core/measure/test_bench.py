@@ -179,3 +179,15 @@ def test_what_takes_other_inputs_is_exported_for_them_and_never_an_anchor(tmp_pa
     assert device_file.anchors("linear") == [{"width": 2}]
     _measured(target, tmp_path / "d.json", [5])
     assert target.timed[1] is EXAMPLE
+
+
+def test_anchors_are_of_plain_form_where_there_are_two(tmp_path: Path) -> None:
+    target = _Ruler()
+    device_file = DeviceFile.open(tmp_path / "d.json", target.identity())
+    changed = {"width": 5, "rebuilds": [{"method": "stranger", "record": {}}]}
+    structures = [changed, {"width": 3}, {"width": 2, "rebuilds": []}]
+    measured(structures, _build, target, EXAMPLE, device_file, Silent(), 7, family="linear")
+    assert device_file.anchors("linear") == structures[1:]
+    alone = DeviceFile.open(tmp_path / "e.json", target.identity())
+    measured(structures[:2], _build, target, EXAMPLE, alone, Silent(), 7, family="linear")
+    assert alone.anchors("linear") == structures[:2]
