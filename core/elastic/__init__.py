@@ -20,3 +20,4 @@ from stillhouse.core.elastic.positional_conv import PositionalConv as Positional
 from stillhouse.core.elastic.supernet import Supernet as Supernet
 from stillhouse.core.elastic.twins import Twin as Twin
 from stillhouse.core.elastic.twins import register_twin as register_twin
+from stillhouse.core.elastic.units import Units as Units

@@ -47,7 +47,7 @@ def sort_channels(
     for producer in producers:
         permute(producer, order, "outputs")
     for reader in readers:
-        permute(reader, _repeated(order, repeat), "inputs")
+        permute(reader, repeated(order, repeat), "inputs")
     return order
 
 
@@ -66,11 +66,15 @@ def sort_hidden(layer: FeedForward | ElasticFeedForward, chunk: int | None = Non
     permute(layer.down, order, "inputs")
 
 
-@torch.no_grad()
 def sort_heads(layer: SelfAttention | ElasticAttention) -> None:
     """Reorder whole heads by the norms of the output projection's columns."""
-    order = descending(importance(_weight(layer.out), layer.head_dim))
-    features = _repeated(order, layer.head_dim)
+    permute_heads(layer, descending(importance(_weight(layer.out), layer.head_dim)))
+
+
+@torch.no_grad()
+def permute_heads(layer: SelfAttention | ElasticAttention, order: Tensor) -> None:
+    """Reorder whole heads in place: head i becomes what was head `order[i]`."""
+    features = repeated(order, layer.head_dim)
     layer.qkv_weight.copy_(layer.qkv_weight[:, features])
     layer.qkv_bias.copy_(layer.qkv_bias[:, features])
     permute(layer.out, features, "inputs")
@@ -129,7 +133,7 @@ def _axis(layer: nn.Module, weight: Tensor, side: Side) -> int:
     return 0 if side == "outputs" else 1
 
 
-def _repeated(order: Tensor, repeat: int) -> Tensor:
+def repeated(order: Tensor, repeat: int) -> Tensor:
     """The order of features that come `repeat` to a channel."""
     inner = torch.arange(repeat, device=order.device)
     return (order[:, None] * repeat + inner).flatten()

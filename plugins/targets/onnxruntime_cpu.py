@@ -31,9 +31,13 @@ from stillhouse.plugins.targets import runner, sessions
 from stillhouse.plugins.targets.agreement import array, difference, in_batches
 from stillhouse.plugins.targets.blocks import block_model
 from stillhouse.plugins.targets.exporters import INPUT, OUTPUT, exported_graph
+from stillhouse.plugins.targets.graph_file import read_graph
 from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams
+from stillhouse.plugins.targets.packed_signs import pack_signs
+from stillhouse.plugins.targets.sparse_weights import pack_zeros
 from stillhouse.plugins.targets.standalone import run_alone, script
 from stillhouse.plugins.targets.tidy import tidied, write
+from stillhouse.plugins.targets.ways import ways
 from stillhouse.plugins.targets.weight_pool import pool_weights
 
 _TOGETHER: Final = 64
@@ -75,6 +79,8 @@ class OnnxRuntimeCpu(Target):
     def export(self, module: nn.Module, example: Tensor, path: Path) -> Exported:
         self._check_batch(example)
         tidy, exporter = self._graph(module, example)
+        pack_zeros(tidy)
+        pack_signs(tidy)
         ids = ids_of(example)
         if ids is not None:
             onnx.helper.set_model_props(tidy, {sessions.IDS: f"{ids[0]} {ids[1]}"})
@@ -100,11 +106,16 @@ class OnnxRuntimeCpu(Target):
         form = module if isinstance(module, GraphForm) else None
         traced = form.traced() if form else module
         if traced is None:
-            return cast("GraphForm", form).finished(None), "none"
+            graph = cast("GraphForm", form).finished(None)
+            _check_input(graph, example)
+            return graph, "none"
         exporter, opset = self.params.exporter, self.params.opset
         model, used = exported_graph(traced, example, exporter, opset)
         tidy = _tidied(model, opset, type(module).__name__)
         return (form.finished(tidy) if form else tidy), used
+
+    def ways(self, artefact: Path, folder: Path) -> list[Path]:
+        return ways(artefact, folder)
 
     def measure(
         self, paths: Sequence[Path], example: Tensor | None, *, repeats: int, warmup: int
@@ -130,6 +141,7 @@ class OnnxRuntimeCpu(Target):
     def measure_afresh(
         self, paths: Sequence[Path], *, repeats: int, warmup: int, processes: int
     ) -> list[list[Latency]]:
+        _check_graphs(paths)
         found: list[list[Latency]] = []
         for _ in range(processes if paths else 0):
             result = self._alone(paths, repeats=repeats, warmup=warmup)
@@ -139,6 +151,7 @@ class OnnxRuntimeCpu(Target):
         return found or [[] for _ in range(processes)]
 
     def peak_memory(self, paths: Sequence[Path]) -> list[int]:
+        _check_graphs(paths)
         memory = self._alone(paths, "--memory", repeats=0, warmup=0)["memory"]
         return [memory[str(i)]["peak_bytes"] for i in range(len(paths))]
 
@@ -168,6 +181,7 @@ class OnnxRuntimeCpu(Target):
 
     def run(self, path: Path, inputs: Tensor) -> NDArray[np.float32]:
         """Outputs for any number of inputs, in batches of the size the file was exported for."""
+        _check_graphs([path])
         with _reported():
             session = sessions.opened(path, self.params.threads)
         given, name = session.get_inputs()[0], session.get_outputs()[0].name
@@ -197,6 +211,12 @@ class OnnxRuntimeCpu(Target):
             )
 
 
+def _check_graphs(paths: Sequence[Path]) -> None:
+    """Refuse what `read_graph` does: these files may not be this process's own work."""
+    for path in filter(Path.exists, paths):
+        read_graph(path)
+
+
 @contextmanager
 def _reported() -> Iterator[None]:
     """The runner's errors as those of this package."""
@@ -204,6 +224,15 @@ def _reported() -> Iterator[None]:
         yield
     except sessions.MeasureError as error:
         raise UserError(str(error)) from error
+
+
+def _check_input(graph: onnx.ModelProto, example: Tensor) -> None:
+    takes = tuple(size.dim_value for size in graph.graph.input[0].type.tensor_type.shape.dim)
+    if takes != tuple(example.shape):
+        raise ExportError(
+            f"the model is a finished graph for inputs of shape {takes}, which cannot take "
+            f"{tuple(example.shape)}; use it as it is, or search with that batch and input length"
+        )
 
 
 def _tidied(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:

@@ -12,9 +12,16 @@ from onnx import version_converter
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.plugins.targets.attention import fuse_attention
+from stillhouse.plugins.targets.integers import settle_integers
 from stillhouse.plugins.targets.layout import drop_identities
 
-_KEPT_OPTIMISERS_OUT: Final = ["MatMulAddFusion", "TransposeOptimizer", "ConstantSharing"]
+_KEPT_OPTIMISERS_OUT: Final = [
+    "MatMulAddFusion",
+    "TransposeOptimizer",
+    "ConstantSharing",
+    "QDQPropagationTransformer",
+    "WeightBiasQuantization",
+]
 """Left to the session that loads the file: they only rearrange, and hide patterns or sizes."""
 
 
@@ -31,6 +38,7 @@ def tidied(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         folded = version_converter.convert_version(folded, opset)
     fuse_attention(folded)
     drop_identities(folded)
+    settle_integers(folded)
     _prune(folded)
     _strip(folded)
     _rename(folded)

@@ -12,7 +12,7 @@ from typing import Any, Self, final
 
 from torch import Tensor, nn
 
-from stillhouse.core.elastic import ElasticBatchNorm, ElasticLinear
+from stillhouse.core.elastic import ElasticBatchNorm, ElasticLinear, Units
 from stillhouse.core.evaluate import ElasticModule
 from stillhouse.plugins.models.cnn.elastic_blocks import (
     ElasticBlock,
@@ -20,7 +20,7 @@ from stillhouse.plugins.models.cnn.elastic_blocks import (
     elastic_conv,
 )
 from stillhouse.plugins.models.cnn.genes import complete, gene_values, subnet
-from stillhouse.plugins.models.cnn.importance import sort_network
+from stillhouse.plugins.models.cnn.importance import channel_units, sort_network
 from stillhouse.plugins.models.cnn.network import Cnn, blocks_of, classify
 from stillhouse.plugins.models.cnn.structure import stage_width
 
@@ -101,8 +101,15 @@ class ElasticCnn(ElasticModule):
         Narrower subnets then keep the channels that matter. The full network's outputs stay, up to
         the order of sums. Weights change in place: call it between trainings, not within one.
         """
-        blocks = chain.from_iterable(self._kept(self._full_structure))
-        sort_network(self.stem, self.stem_norm, list(blocks), self.head)
+        sort_network(self.units())
+
+    def units(self) -> list[Units]:
+        named = [
+            (f"stages.{stage}.{place}", block)
+            for stage, blocks in enumerate(self._kept(self._full_structure))
+            for place, block in enumerate(blocks)
+        ]
+        return list(channel_units(self.stem, self.stem_norm, named, self.head))
 
 
 def elastic_blocks_of(stage: nn.Module) -> list[ElasticBlock]:

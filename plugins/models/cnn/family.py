@@ -13,11 +13,12 @@ from torch import nn
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.terms import parameters as count_parameters
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import ModelFamily
+from stillhouse.core.evaluate import ModelFamily, Pruning
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.models.cnn.elastic import ElasticCnn
 from stillhouse.plugins.models.cnn.genes import gene_columns, gene_values, structured
 from stillhouse.plugins.models.cnn.network import Cnn, skeleton
+from stillhouse.plugins.models.cnn.pruning import cnn_pruning
 from stillhouse.plugins.models.cnn.sheet import cnn_sheet
 from stillhouse.plugins.models.cnn.structure import stage_width
 from stillhouse.plugins.models.cnn.weights import draw_weights
@@ -90,6 +91,9 @@ class ConvolutionalFamily(ModelFamily, ABC):
         if not isinstance(module, Cnn):
             raise TypeError(f"expected a Cnn, came {type(module).__name__}")
         return ElasticCnn.from_plain(module)
+
+    def pruning(self, full: Structure) -> Pruning:
+        return cnn_pruning(full)
 
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """Another width; depths, kernels and expansions as in `full`.

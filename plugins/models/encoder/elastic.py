@@ -12,6 +12,7 @@ from stillhouse.core.elastic import (
     ElasticFeedForward,
     ElasticLayerNorm,
     ElasticLinear,
+    Units,
 )
 from stillhouse.core.elastic.sorting import sort_heads, sort_hidden
 from stillhouse.core.evaluate import ElasticModule, Padded
@@ -21,6 +22,7 @@ from stillhouse.plugins.models.encoder.genes import complete, gene_values, subne
 from stillhouse.plugins.models.encoder.network import Encoder, Layer, encode, kept_positions, layer
 from stillhouse.plugins.models.encoder.positions import elastic_positions
 from stillhouse.plugins.models.transformer.genes import kept
+from stillhouse.plugins.models.transformer.pruning import layer_units
 
 
 @final
@@ -144,6 +146,14 @@ class ElasticEncoder(ElasticModule, Padded):
             if isinstance(one, ElasticLayer):
                 sort_heads(one.attention)
                 sort_hidden(one.feed_forward)
+
+    def units(self) -> list[Units]:
+        layers = [one for one in self.layers if isinstance(one, ElasticLayer)]
+        return [
+            found
+            for place, one in enumerate(layers)
+            for found in layer_units(f"layers.{place}", one.attention, one.feed_forward)
+        ]
 
     def extract(self) -> Encoder:
         positions = self.positions

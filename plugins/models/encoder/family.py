@@ -13,7 +13,7 @@ from torch import nn
 from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import parameters as count_parameters
 from stillhouse.core.elastic import draw_weights
-from stillhouse.core.evaluate import ModelFamily
+from stillhouse.core.evaluate import ModelFamily, Pruning
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.models.encoder import genes
 from stillhouse.plugins.models.encoder.constants import fill_constants
@@ -21,6 +21,7 @@ from stillhouse.plugins.models.encoder.elastic import ElasticEncoder
 from stillhouse.plugins.models.encoder.foreign.files import folder_hash
 from stillhouse.plugins.models.encoder.network import Encoder, skeleton
 from stillhouse.plugins.models.encoder.positions import position_count
+from stillhouse.plugins.models.encoder.pruning import encoder_pruning
 from stillhouse.plugins.models.encoder.sheet import encoder_sheet
 from stillhouse.plugins.models.transformer.scaling import scaled
 
@@ -61,6 +62,9 @@ class EncoderFamily(ModelFamily):
         if not isinstance(module, Encoder):
             raise TypeError(f"expected an Encoder, came {type(module).__name__}")
         return ElasticEncoder.from_plain(module)
+
+    def pruning(self, full: Structure) -> Pruning:
+        return encoder_pruning(full)
 
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """Heads in proportion (rounded down or up), depth and ratios as in `full`.

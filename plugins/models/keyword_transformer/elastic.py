@@ -13,6 +13,7 @@ from stillhouse.core.elastic import (
     ElasticFeedForward,
     ElasticLayerNorm,
     ElasticLinear,
+    Units,
 )
 from stillhouse.core.evaluate import ElasticModule
 from stillhouse.plugins.models.keyword_transformer.network import (
@@ -23,6 +24,7 @@ from stillhouse.plugins.models.keyword_transformer.network import (
     residual,
 )
 from stillhouse.plugins.models.transformer.genes import complete, gene_values, subnet
+from stillhouse.plugins.models.transformer.pruning import layer_units
 
 
 def kept_blocks(depth: int) -> range:
@@ -102,6 +104,14 @@ class ElasticKeywordTransformer(ElasticModule):
         for block, heads, hidden in layers:
             block.set_active(width, heads, hidden)
         self._structure, self._active = structure, complete(FAMILY, full, configuration)
+
+    def units(self) -> list[Units]:
+        blocks = self._kept(len(self.blocks))
+        return [
+            found
+            for place, block in enumerate(blocks)
+            for found in layer_units(f"blocks.{place}", block.attention, block.feed_forward)
+        ]
 
     def _kept(self, depth: int) -> list[ElasticBlock]:
         blocks = (self.blocks[i] for i in kept_blocks(depth))

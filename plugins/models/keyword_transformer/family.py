@@ -12,7 +12,7 @@ from stillhouse.core.cost.sheet import Cells, OperatorSheet
 from stillhouse.core.cost.terms import parameters as count_parameters
 from stillhouse.core.elastic import draw_weights
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import ModelFamily
+from stillhouse.core.evaluate import ModelFamily, Pruning
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.models.info import KeywordTransformerParams
 from stillhouse.plugins.models.keyword_transformer.elastic import ElasticKeywordTransformer
@@ -23,6 +23,7 @@ from stillhouse.plugins.models.keyword_transformer.network import (
 )
 from stillhouse.plugins.models.keyword_transformer.sheet import keyword_transformer_sheet
 from stillhouse.plugins.models.transformer.genes import gene_columns, hidden_width, structured
+from stillhouse.plugins.models.transformer.pruning import transformer_pruning
 from stillhouse.plugins.models.transformer.scaling import scaled
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class KeywordTransformerFamily(ModelFamily):
         if not isinstance(module, KeywordTransformer):
             raise TypeError(f"expected a KeywordTransformer, came {type(module).__name__}")
         return ElasticKeywordTransformer.from_plain(module)
+
+    def pruning(self, full: Structure) -> Pruning:
+        return transformer_pruning(full, "blocks")
 
     def masking_point(self, structure: Structure) -> str:
         return "frames"

@@ -12,11 +12,11 @@ from typing import Any, Self, final
 
 from torch import Tensor, nn
 
-from stillhouse.core.elastic import ElasticBatchNorm, ElasticLinear
-from stillhouse.core.elastic.sorting import sort_channels
+from stillhouse.core.elastic import ElasticBatchNorm, ElasticLinear, Units
 from stillhouse.core.evaluate import ElasticModule
 from stillhouse.plugins.models.cnn.blocks import Tap
 from stillhouse.plugins.models.cnn.elastic_blocks import elastic_conv
+from stillhouse.plugins.models.cnn.importance import sort_network
 from stillhouse.plugins.models.plain_cnn.genes import GENE, subnet
 from stillhouse.plugins.models.plain_cnn.network import ConvBlock, PlainCnn, classify, conv_block
 from stillhouse.plugins.models.plain_cnn.structure import (
@@ -121,10 +121,23 @@ class ElasticPlainCnn(ElasticModule):
         Narrower subnets then keep the channels that matter. The full network's outputs stay, up to
         the order of sums. Weights change in place: call it between trainings, not within one.
         """
-        blocks = [block for stage in self._blocks() for block in stage]
-        for block, reader in pairwise(blocks):
-            sort_channels([block.conv, block.norm], [reader.conv])
+        sort_network(self.units())
+
+    def units(self) -> list[Units]:
+        """All go with one gene, so that every part keeps the same share of its channels."""
+        named = {
+            f"stages.{stage}.{place}": block
+            for stage, blocks in enumerate(self._blocks())
+            for place, block in enumerate(blocks)
+        }
+        found = [
+            Units("channels", name, (block.conv, block.norm), (block.norm,), (reader.conv,))
+            for (name, block), (_, reader) in pairwise(named.items())
+        ]
+        name, last = next(reversed(named.items()))
         first = self.head if self.hidden is None else self.hidden
-        sort_channels([blocks[-1].conv, blocks[-1].norm], [first], repeat=self._area())
+        ends = (last.conv, last.norm), (last.norm,), (first,)
+        found.append(Units("channels", name, *ends, self._area()))
         if self.hidden is not None:
-            sort_channels([self.hidden], [self.head])
+            found.append(Units("channels", "hidden", (self.hidden,), (self.hidden,), (self.head,)))
+        return found

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from stillhouse.core.cost.reading import Reading
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.terms import parameters as count_parameters
 from stillhouse.core.errors import UserError
-from stillhouse.core.evaluate import ModelFamily
+from stillhouse.core.evaluate import Axis, ModelFamily, Pruning
 from stillhouse.core.evaluate.state import Structure
 from stillhouse.plugins.models.cnn.weights import draw_weights
 from stillhouse.plugins.models.info import PlainCnnParams
@@ -87,6 +88,21 @@ class PlainCnnFamily(ModelFamily):
         if not isinstance(module, PlainCnn):
             raise TypeError(f"expected a PlainCnn, came {type(module).__name__}")
         return ElasticPlainCnn.from_plain(module)
+
+    def pruning(self, full: Structure) -> Pruning:
+        """Only the width: the number of convolutions is the network's size, a rung of the ladder.
+
+        Its first convolution has as many channels as the network is wide.
+        """
+        refused = {
+            "layers": "their number is the network's size; choose another size",
+        }
+        return Pruning(
+            (Axis("channels", GENE),),
+            (),
+            lambda sheet: {GENE: Reading(sheet).cells("stages.0.0.conv", "outputs")},
+            refused,
+        )
 
     def scaled(self, full: Structure, parameters: int) -> Structure:
         """Another width, of the same size.
