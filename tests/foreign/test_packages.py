@@ -26,9 +26,12 @@ JOINT = """
 recipe:
   - soft-labels
   - supernet: {space: keyword-transformer-tiny, full_epochs: 1, epochs: 2}
+  - prune: {keep: 1.0, feed_forward: {choices: [0.5, 1.0]}}
+  - hints: {loss: gram-cosine, samples: 40, k: 1, select: {choices: [none, uniform]}}
   - grouped-feed-forward: {groups: {choices: [2, 4]}}
   - broken-apply: {fails: {choices: [true, false]}}
   - distil: {epochs: 1}
+  - int8: {scheme: {choices: [none, dynamic]}}
 """
 LOSS = """
 recipe:
@@ -53,7 +56,8 @@ def folder(waves: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def found(site: Site, folder: Path) -> Path:
-    """A joint search over subnets, groups and a method that fails for half of them."""
+    """A joint search over subnets, pruning, hints by a foreign loss, groups, bits, and a method that
+    fails for half of them."""
     (folder / "joint.yaml").write_text(HEAD + JOINT)
     site.stillhouse("search", "joint.yaml", "--out", "joint", cwd=folder)
     return folder / "joint"
@@ -98,9 +102,9 @@ def test_a_broken_one_that_is_asked_for_is_refused_with_its_supplier(
 @pytest.mark.slow
 def test_both_foreign_plugins_take_part_in_a_joint_search(found: Path) -> None:
     summary = json.loads((found / "summary.json").read_text())
-    assert {"supernet.width", "grouped-feed-forward.groups"} <= set(
-        summary["evaluations"][0]["configuration"]
-    )
+    searched = set(summary["evaluations"][0]["configuration"])
+    built_in = {"supernet.width", "prune.feed_forward", "hints.select", "int8.scheme"}
+    assert built_in | {"grouped-feed-forward.groups"} <= searched
     record = json.loads((found / "best" / "model.json").read_text())
     assert "grouped-feed-forward" in [change["method"] for change in record["rebuilds"]]
 

@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, final
 
 from stillhouse.core.errors import nearest
+from stillhouse.core.plugin.capabilities import FULL_PRECISION, PLAIN_LAYERS
 from stillhouse.core.plugin.catalogue import Catalogue
 from stillhouse.core.plugin.conformance.check import Setup, unmet
 from stillhouse.core.plugin.conformance.code import final_subclass
 from stillhouse.core.plugin.records import MethodInfo
 
 if TYPE_CHECKING:
-    from stillhouse.core.evaluate import Method
+    from stillhouse.core.evaluate import Method, State
     from stillhouse.core.plugin.conformance.trial import Trial
 
 _TERMS: Final = "loss terms"
@@ -104,6 +105,21 @@ class MethodChecks:
             unmet(
                 "changes='form' of a method that changes the form", f"'{self.info.changes}'",
                 "correct the record",
+            )  # fmt: skip
+
+        self._check_form_spent(tried.given, tried.returned)
+
+    def _check_form_spent(self, given: State, returned: State) -> None:
+        """Layers that loading must change again are not as the student's family builds them."""
+        if given.student is None or returned.student is None:
+            return
+        more = len(returned.student.rebuilds) > len(given.student.rebuilds)
+        if more and PLAIN_LAYERS not in self.info.spends:
+            unmet(
+                f"'{PLAIN_LAYERS}' in spends of a method that changes the form",
+                f"spends={sorted(self.info.spends)}",
+                f"add it, and '{FULL_PRECISION}' to needs if it reads weights: methods that work "
+                "on plain layers then go before",
             )  # fmt: skip
 
     def _check_left(self, capability: str, left: bool) -> None:

@@ -58,7 +58,8 @@ SOUND = """
     def rebuild(self, skeleton, record):
         return Scaled(copy.deepcopy(skeleton), record["factor"]).eval()
 """
-FORM = "changes='form', needs=frozenset({'student', 'float weights'})"
+UNSPENT = "changes='form', needs=frozenset({'student', 'float weights'})"
+FORM = UNSPENT + ", spends=frozenset({'plain layers'})"
 GAIN = (
     "Gain(target='onnxruntime-cpu', network='n', setting='s', speed_up={}, low=0.9, high=2.0, "
     "size=0.5, machine='m')"
@@ -121,6 +122,12 @@ def test_a_sound_method_that_changes_the_form_passes_every_check(make: Make) -> 
 
 APPLY = "    def apply(self, state, choice, artefact, context):\n"
 BREACHES = {
+    "form-unspent": (
+        SOUND,
+        UNSPENT,
+        "capabilities",
+        "expected 'plain layers' in spends of a method that changes the form",
+    ),
     "global-draw": (
         APPLY + "        torch.rand(1)\n        return state\n",
         "changes='student', needs=frozenset({'student'})",

@@ -13,6 +13,7 @@ from stillhouse.core.cost.terms import parameters
 from stillhouse.core.distill.masking import Masking
 from stillhouse.core.distill.settings import TrainSettings
 from stillhouse.core.evaluate import Artefact, Choice, LossTerm
+from stillhouse.core.plugin import NEW_STUDENT
 from stillhouse.core.space import Choice as SpaceChoice
 from stillhouse.core.space import Space
 from stillhouse.plugins.distil.hidden_states import hidden_states_term
@@ -140,7 +141,7 @@ def test_the_full_student_is_the_largest_of_the_space(bench: Any) -> None:
 def test_the_method_spends_terms_and_leaves_a_student() -> None:
     (info,) = stillhouse_methods()
     assert info.spends == {"loss terms", "masked spans"}
-    assert info.leaves == {"student", "float weights"}
+    assert info.leaves == NEW_STUDENT
     assert info.prepares
 
 

@@ -15,5 +15,6 @@ def stillhouse_methods():
         build="stillhouse_foreign_method.grouped:GroupedFeedForward",
         params=GroupedParams,
         changes="form",
-        needs=frozenset({"student", "float weights"}),
+        needs=frozenset({"student", "float weights", "full precision"}),
+        spends=frozenset({"plain layers"}),
     )
