@@ -22,13 +22,14 @@ _TRAINED: Final = (".json", ".safetensors", ".bin")
 def take_checkpoint(module: nn.Module, path: str, name: str) -> nn.Module:
     """The network with the weights of a safetensors file; UserError where they do not fit."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+    from stillhouse.core.run.bounded import weights_for
 
     try:
-        module.load_state_dict(load_file(path), strict=True)
+        module.load_state_dict(weights_for(module, Path(path)), strict=True)
     except FileNotFoundError:
         raise UserError(f"assistant {name}: {path}: expected weights here, found no file") from None
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         first = "; ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UserError(
             f"assistant {name}: {path}: expected a safetensors file with this network's weights, "

@@ -52,12 +52,12 @@ def inner_convolution(part: nn.Conv1d | nn.Conv2d, rank: int) -> nn.Conv1d | nn.
 
 @final
 class FactorisedAttention(nn.Module):
-    """`SelfAttention` whose query, key and value come from fewer features than the width.
+    """`SelfAttention` whose query, key and value come from one module, such as two thin layers.
 
     Takes and gives (batch * positions, width), as that does.
     """
 
-    def __init__(self, qkv: nn.Sequential, plain: SelfAttention) -> None:
+    def __init__(self, qkv: nn.Module, plain: SelfAttention) -> None:
         super().__init__()
         self.qkv, self.out, self.head_dim = qkv, plain.out, plain.head_dim
 

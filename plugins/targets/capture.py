@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import operator
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch._ops import OpOverload
 
 from stillhouse.core.measure import ExportError
 from stillhouse.core.measure.inputs import ids_of
+from stillhouse.core.measure.layer_form import deployed
 from stillhouse.plugins.targets.program import (
     DTYPES,
     FORMATS,
@@ -24,6 +24,7 @@ from stillhouse.plugins.targets.program import (
     operation,
 )
 from stillhouse.plugins.targets.quiet import quiet, reason
+from stillhouse.plugins.targets.supplied import SUPPLIED
 
 
 def captured(module: nn.Module, example: Tensor) -> Program:
@@ -31,7 +32,7 @@ def captured(module: nn.Module, example: Tensor) -> Program:
 
     The module and torch's generators stay as they are. Raises `ExportError` naming the module.
     """
-    frozen = copy.deepcopy(module).eval().cpu()
+    frozen = deployed(module).cpu()
     try:
         with quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
             exported = torch.export.export(frozen, (example.detach().cpu(),), strict=False)
@@ -110,6 +111,8 @@ class _Reader:
         target = node.target
         if target is operator.getitem:
             name = GETITEM
+        elif isinstance(target, OpOverload) and str(target) in SUPPLIED:
+            name = str(target)
         elif isinstance(target, OpOverload) and target.namespace == "aten":
             name = str(target).removeprefix("aten.")
             operation(name)

@@ -56,8 +56,8 @@ def folder(waves: Callable[[Path], None], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def found(site: Site, folder: Path) -> Path:
-    """A joint search over subnets, pruning, hints by a foreign loss, groups, bits, and a method that
-    fails for half of them."""
+    """A joint search over subnets, pruning, hints by a foreign loss, groups, bits, and a method
+    that fails for half of them."""
     (folder / "joint.yaml").write_text(HEAD + JOINT)
     site.stillhouse("search", "joint.yaml", "--out", "joint", cwd=folder)
     return folder / "joint"

@@ -23,17 +23,20 @@ SENTENCES: Final = [
     for c in ("film", "bad")
 ]  # fmt: skip
 SETUPS: Final[Mapping[tuple[RecordKind, str], Setup]] = {
+    ("method", "binary"): Setup(after=[{"distil": {"epochs": 1}}]),
     ("method", "deploy-ensemble"): Setup(
         params={"assistants": [{"model": "keyword-transformer", "width": 8, "depth": 1, "heads": 1,
                                 "epochs": 1}]}
     ),
     ("method", "distil"): Setup(params={"epochs": 2}, before=["soft-labels", "fresh"]),
+    ("method", "early-exit"): Setup(params={"epochs": 1}),
     ("method", "ensemble"): Setup(
         params={"assistants": [{"model": "keyword-transformer", "width": 8, "depth": 1, "heads": 1,
                                 "epochs": 1}]}
     ),
     ("method", "hidden-states"): Setup(params={"layers": 1}),
     ("method", "hints"): Setup(params={"samples": 24, "k": 1}),
+    ("method", "int8"): Setup(params={"scheme": "static", "attention": "dynamic"}),
     ("method", "mask-spans"): Setup(params={"length": 3}),
     ("method", "supernet"): Setup(params={"full_epochs": 1, "epochs": 2}),
     ("model", "bert"): Setup(params={**ENCODER, "vocabulary": 20}, shape=(7,), tokens=20),
