@@ -118,7 +118,9 @@ def _measured(text: str, space: Space) -> dict[str, Mapping[str, float]]:
         if "measured_ms" in miss:
             costs = {miss["cost"]: miss["measured"], "latency_ms": miss["measured_ms"]}
             found.append((miss["configuration"], costs))
-    rows = [space.encode(configuration) for configuration, _ in found]
+    # A control arm that was returned names parameters which the run file fixes, too.
+    own = [{n: v for n, v in one.items() if n in space.names} for one, _ in found]
+    rows = [space.encode(configuration) for configuration in own]
     keys = space.keys(np.array(rows))
     return dict(zip(keys, (costs for _, costs in found), strict=True))
 

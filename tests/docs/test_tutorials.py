@@ -15,7 +15,7 @@ import pytest
 from stillhouse.core.cli.main import main
 
 TUTORIALS: Final = Path(__file__).parents[2] / "docs" / "tutorials"
-PAGES: Final = ("first-search", "limits")
+PAGES: Final = ("first-search", "limits", "joint-search")
 """In the order in which they are read: a later one goes on where an earlier one ended."""
 FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SMALL: Final = (

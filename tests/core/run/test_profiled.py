@@ -20,7 +20,9 @@ from stillhouse.core.run.device_profile import opened_for_profile
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.profiled import (
     CONFIGURATION,
+    chosen_of,
     measured_candidates,
+    pool_of,
     run_identity,
     run_profile,
     sheet_of,
@@ -167,3 +169,17 @@ def test_another_devices_model_is_read_back_or_refused_by_name(
     device.set_adapted_from(device, {"kind": "roofline"})
     with pytest.raises(UserError, match=r"device\.json: damaged, adapted_from\.model"):
         other_model(device)
+
+
+def test_every_kind_and_width_of_operators_is_profiled_however_few_candidates(
+    project: Path,
+) -> None:
+    catalogue = Catalogue.discover()
+    sets = ["recipe.int8.attention={choices: [none, dynamic, static]}", "recipe.int8.scheme=none"]
+    text = RUN_FILE.replace("search:", "  - int8: {scheme: none}\nsearch:")
+    (project / "int8.yaml").write_text(text)
+    plan = make_plan(load(project / "int8.yaml", catalogue, sets=sets), catalogue)
+    with opened_for_profile(plan, catalogue, Silent()) as opened:
+        few = chosen_of(opened, pool_of(opened, np.random.default_rng(0)), 1)
+        bits = {shape.layout for shape in shapes_of(sheet_of(opened, few))}
+    assert {"linear", "linear w8a8", "linear w8a8 dynamic"} <= bits

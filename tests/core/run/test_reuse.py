@@ -418,3 +418,14 @@ def test_what_cannot_be_answered_is_one_line_and_exit_code_two(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_control_arm_that_was_returned_counts_as_the_configuration_it_varies(
+    ask: Ask, finished: Path
+) -> None:
+    before = ask("parameters <= 100%")
+    place = finished / "best" / "model.json"
+    record = json.loads(place.read_text())
+    record["configuration"]["hints.select"] = "uniform"
+    place.write_text(json.dumps(record))
+    assert ask("parameters <= 100%").certified == before.certified
