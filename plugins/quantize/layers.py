@@ -1,0 +1,126 @@
+"""Which layers of a network are quantised, and how: from names, groups and parameters alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import numpy as np
+from torch import Tensor, nn
+
+from stillhouse.core.cost.sheet import Operator
+from stillhouse.core.errors import UserError
+from stillhouse.core.evaluate import Context, Student
+from stillhouse.core.measure import GraphForm
+
+NONE: Final = "none"
+DYNAMIC: Final = "dynamic"
+STATIC: Final = "static"
+LINEAR: Final = frozenset({DYNAMIC, STATIC})
+CONVOLUTION: Final = frozenset({STATIC})
+"""What can be done with a layer of each kind; any other scheme leaves it float."""
+PARAMETERS: Final[Mapping[str, str]] = {
+    "attention_projections": "attention",
+    "feed_forward": "feed_forward",
+    "convolution": "convolution",
+    "front_end": "front_end",
+    "head": "head",
+}
+"""By the group of a sheet's row, the parameter that holds its scheme."""
+_KINDS: Final = frozenset({"linear", "conv1d", "conv2d"})
+_ADDED: Final = "head"
+"""Group of layers that a method added to what the family builds: they answer."""
+
+
+def traced_part(module: nn.Module) -> nn.Module:
+    """The network that exporters are given. UserError where nothing is left to export."""
+    found = module.traced() if isinstance(module, GraphForm) else module
+    if found is None:
+        raise UserError("int8: expected a network of float weights, got a graph that is finished")
+    return found
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters that may be a layer's weight, by the layer's name, in the network's order."""
+    found = network.named_parameters()
+    return {layer_name(name): weight for name, weight in found if weight.ndim > 1}
+
+
+def layer_name(parameter: str) -> str:
+    """What a parameter's layer is called in operator sheets: "qkv" for "qkv_weight"."""
+    return parameter.removesuffix("weight").rstrip("._")
+
+
+def schemes(student: Student, params: Any, context: Context) -> dict[str, str]:
+    """The scheme of each layer that is quantised, by name."""
+    network, rows = traced_part(student.module), _rows(student, context)
+    kinds = {layer_name(f"{name}.weight"): part for name, part in network.named_modules()}
+    found = {}
+    for name in weights_of(network):
+        row = _row_of(name, rows)
+        if row is None and not isinstance(kinds.get(name), (nn.Linear, nn.Conv1d, nn.Conv2d)):
+            continue
+        if row is not None and not (row.kind in _KINDS and bool(np.all(has_own_weights(row)))):
+            continue
+        scheme = scheme_of(row.group if row else _ADDED, vars(params))
+        linear = row.kind == "linear" if row else isinstance(kinds[name], nn.Linear)
+        named = matches(row.name if row else name, params.layers)
+        if named and scheme in (LINEAR if linear else CONVOLUTION):
+            found[name] = str(scheme)
+    return found
+
+
+def known_layers(student: Student, context: Context) -> list[str]:
+    """What run files call the layers that may be quantised."""
+    rows = _rows(student, context).values()
+    return [row.name for row in rows if row.kind in _KINDS and bool(np.all(has_own_weights(row)))]
+
+
+def scheme_of(group: str, values: Mapping[str, Any]) -> Any:
+    """The scheme of a group's layers among parameters."""
+    own = values.get(PARAMETERS.get(group, ""))
+    return values["scheme"] if own is None else own
+
+
+def has_own_weights(row: Operator) -> Any:
+    """Whether a row stores weights that training changes; a bool, or an array of candidates."""
+    return np.equal(row["fixed"], 0) & np.equal(row["shared"], 0)
+
+
+def _rows(student: Student, context: Context) -> dict[str, Operator]:
+    """Rows of the student's structure as its family builds it, by name."""
+    family = context.family
+    sheet = family.sheet(student.structure, family.columns([student.structure]))
+    return {row.name: row for row in sheet.rows}
+
+
+def _row_of(name: str, known: Mapping[str, Operator]) -> Operator | None:
+    """The row that a part of a changed network comes from, by the plain rows' names.
+
+    A factorised "up.1" comes from "up", and so does "network.up" of a network in a network.
+    """
+    parts = name.split(".")
+    spans = ((i, j) for i in range(len(parts)) for j in range(len(parts), i, -1))
+    return next((known[n] for i, j in spans if (n := ".".join(parts[i:j])) in known), None)
+
+
+def matches(name: str, patterns: str) -> bool:
+    """Whether a layer is among those that `layers` names."""
+    given = _split(patterns)
+    left_out = [p[1:].strip() for p in given if p.startswith("!")]
+    named = [p for p in given if not p.startswith("!")] or ["*"]
+    return any(fnmatchcase(name, p) for p in named) and not any(
+        fnmatchcase(name, p) for p in left_out
+    )
+
+
+def unmatched(names: Iterable[str], patterns: str) -> list[str]:
+    """The patterns that stand for none of the names."""
+    given = list(names)
+    plain = {p: p.removeprefix("!").strip() for p in _split(patterns)}
+    return [p for p, bare in plain.items() if not any(fnmatchcase(n, bare) for n in given)]
+
+
+def _split(patterns: str) -> list[str]:
+    return [p.strip() for p in patterns.split(",") if p.strip()]
