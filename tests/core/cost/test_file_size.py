@@ -48,3 +48,19 @@ def test_norms_whose_entries_are_folded_away_are_recovered_too() -> None:
     assert SizeModel.fit(sheet, size(sheet)).predict(unseen) == pytest.approx(
         size(unseen), abs=1e-3
     )
+
+
+def test_operators_of_other_bits_take_their_own_bytes() -> None:
+    def rounded(sheet: OperatorSheet, seed: int) -> OperatorSheet:
+        bits = np.random.default_rng(seed).choice([8.0, 32.0], sheet.candidates)
+        cells = {"weight_bits": bits, "activation_bits": bits}
+        return sheet.map(lambda row: cells if row.kind == "linear" else None)
+
+    def size(s: OperatorSheet) -> np.ndarray:
+        rows = (row for row in s.rows if row.kind == "linear")
+        eight = sum(row["active"] * np.equal(row["weight_bits"], 8) for row in rows)
+        return weight_bytes(s) + 300.0 + 90.0 * s.column("active").sum(axis=0) + 40.0 * eight
+
+    model = SizeModel.fit(rounded(_sheet(20), 2), size(rounded(_sheet(20), 2)))
+    unseen = rounded(_sheet(20, seed=1), 3)
+    assert model.predict(unseen) == pytest.approx(size(unseen), abs=1e-3)

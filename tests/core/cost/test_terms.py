@@ -293,3 +293,22 @@ def test_terms_are_float64_over_candidates_even_for_an_empty_sheet() -> None:
     for term in (terms.parameters, terms.macs, terms.peak_activation_bytes):
         assert term(OperatorSheet(3)).dtype == np.float64
         assert np.array_equal(term(OperatorSheet(3)), [0, 0, 0])
+
+
+def test_activations_that_are_rounded_inside_an_operator_are_kept_as_they_come() -> None:
+    cells = {**LINEAR.cells, "weight_bits": 8, "activation_bits": 8}
+    inside = one(Operator("fc", "linear", "head", {**cells, "kept_bits": 32}))
+    assert terms.peak_activation_bytes(inside) == terms.peak_activation_bytes(one(LINEAR))
+    assert terms.macs_by_bits(inside).keys() == {8}
+    kept = np.array([0.0, 8.0, 32.0])
+    three = OperatorSheet(3, (Operator("fc", "linear", "head", {**cells, "kept_bits": kept}),))
+    assert terms.peak_activation_bytes(three).tolist() == [50, 50, 200]
+
+
+def test_scales_of_rounded_weights_are_stored_beside_them() -> None:
+    cells = {**LINEAR.cells, "weight_bits": 8}
+    plain, scaled = (
+        one(Operator("fc", "linear", "head", {**cells, "scales": scales})) for scales in (0, 5)
+    )
+    assert terms.weight_bytes(scaled) == terms.weight_bytes(plain) + 20
+    assert terms.parameters(scaled) == terms.parameters(plain)

@@ -38,3 +38,25 @@ def test_work_that_no_candidate_has_is_no_feature() -> None:
     norm = Operator("n", "norm", "norm", {"active": 0.0, "outputs": 8})
     sent = Operator("t", "transfer", "transfer", {"outputs": 8})
     assert features(_linear()).keys() == features(_linear().with_rows(norm, sent)).keys()
+
+
+def test_scales_found_at_every_inference_have_a_price_of_their_own() -> None:
+    bits = {"inputs": 4, "outputs": 16, "weight_bits": 8, "activation_bits": 8, "kept_bits": 32}
+    scale = np.array([0.0, 1.0])
+    sheet = OperatorSheet(2, (Operator("a", "linear", "g", {**bits, "dynamic_scale": scale}),))
+    found = features(sheet)
+    assert found["operators linear w8a8"].tolist() == [1, 0]
+    assert found["operators linear w8a8 dynamic"].tolist() == [0, 1]
+    assert "changes of width" not in found
+
+
+def test_activations_that_come_in_another_width_are_counted() -> None:
+    eight = {"inputs": 4, "outputs": 16, "weight_bits": 8, "activation_bits": 8}
+    active = np.array([1.0, 0.0])
+    rows = (
+        Operator("a", "conv1d", "g", {**eight, "active": active}),
+        Operator("norm", "norm", "g", {"outputs": 16}),
+        Operator("b", "conv1d", "g", {"inputs": 4, "outputs": 16}),
+        Operator("c", "conv1d", "g", eight),
+    )
+    assert features(OperatorSheet(2, rows))["changes of width"].tolist() == [3, 1]
