@@ -102,7 +102,7 @@ class Operator:
         statistics): stored and multiplied like any other, but no parameters.
     weight_bits, activation_bits: of one entry.  packed: 1 where rows of weights are packed to whole
         bytes; else an entry takes the smallest of 8, 16, 32 and 64 bits that holds it.
-    dynamic_scale: 1 where activations are rounded to their bits by a scale found at every inference.
+    dynamic_scale: 1 where every inference finds the scale that activations are rounded by.
     kept_bits: of one activation between this operator and others, where it is rounded inside the
         operator alone; 0: as `activation_bits`.
     scales: numbers of 32 bits that are stored to read rounded weights by, for the whole operator.

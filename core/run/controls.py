@@ -36,9 +36,9 @@ def control_networks(opened: Opened, evaluator: Evaluator, found: Finalist) -> S
     """Train the controls, each for exactly as many updates as the found model's weights had.
 
     They learn from the same teacher, data and loss terms. *From scratch* has the found model's
-    shape; *scaled down* is the teacher made uniformly narrower until it has no more parameters. What
-    the recipe does to a network once its training is over is done to both. Before them stand the
-    variants that methods compare (`Method.compared`), with which *from scratch* goes.
+    shape; *scaled down* is the teacher made uniformly narrower until it has no more parameters.
+    What the recipe does to a network once its training is over is done to both. Before them stand
+    the variants that methods compare (`Method.compared`), with which *from scratch* goes.
 
     Raises UserError where that number is 0: networks that nothing trained are no comparison.
     """

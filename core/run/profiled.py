@@ -82,7 +82,8 @@ def chosen_of(opened: Opened, pool: Codes, count: int) -> Codes:
     """The profile: half spread over the whole cost range, half over its cheapest 30 %.
 
     Every layout of operators that the pool has is among them. The same for the same run file on
-    every machine, so that what was measured on a device is found again. A space of fewer than `LEAST_MEASURED` candidates gives some of them twice.
+    every machine, so that what was measured on a device is found again. A space of fewer than
+    `LEAST_MEASURED` candidates gives some of them twice.
     """
     rng = np.random.default_rng(opened.context.seed("profile"))
     count = max(count, LEAST_MEASURED)

@@ -1,4 +1,4 @@
-"""A whole run in which the scheme is searched: found, exported, loaded, certified, with controls."""
+"""A whole run in which the scheme is searched: found, exported, loaded, with its controls."""
 
 from __future__ import annotations
 
