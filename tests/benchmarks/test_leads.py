@@ -78,6 +78,7 @@ def test_limb_leads_follow_from_two_of_them(beats: Any) -> None:
     np.testing.assert_allclose(lead["aVR"] + lead["aVL"] + lead["aVF"], 0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_chest_leads_tell_every_finding_and_limb_leads_hint_at_it(beats: Any) -> None:
     """Least squares on how a lead's voltages are spread, whatever the moment; half held out."""
     inputs, findings = beats.beats(2000, 0)

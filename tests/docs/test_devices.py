@@ -19,6 +19,8 @@ from stillhouse.core.measure import identity as identities
 from stillhouse.core.measure.blocks import general_shapes
 from stillhouse.core.plugin import Catalogue
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "devices.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 COMMANDS = [

@@ -93,6 +93,7 @@ def test_the_gain_of_the_page_can_be_written_so(folder: Path) -> None:
     assert gain.low < gain.speed_up < gain.high
 
 
+@pytest.mark.slow
 def test_the_file_of_the_page_keeps_the_contract(
     folder: Path, commands: tuple[str, ...], capsys: Said
 ) -> None:

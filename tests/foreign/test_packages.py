@@ -142,6 +142,7 @@ def test_a_fresh_process_loads_what_the_foreign_method_left(site: Site, found: P
     assert site.python("-c", code, str(found)).stdout == "True False\n"
 
 
+@pytest.mark.slow
 def test_the_foreign_packages_pass_the_kit(beside: None) -> None:
     check_plugin("stillhouse-foreign-loss")
     check_plugin("stillhouse-foreign-method")

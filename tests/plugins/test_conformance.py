@@ -66,6 +66,10 @@ SLOW: Final = {
 }  # fmt: skip
 
 
+AFRESH: Final = {("method", name) for name in ("binary", "early-exit", "qat", "sparsify")}
+"""Their check of rebuilding, in a process of its own, is slow too; others stay for every run."""
+
+
 def offered() -> Iterator[Any]:
     """Every check of every built-in, as pytest's parameters; nothing runs yet."""
     for kind in KINDS:
@@ -73,7 +77,8 @@ def offered() -> Iterator[Any]:
             if CATALOGUE.provenance(kind, name).distribution != HOST or name == TASK:
                 continue
             for check in checks_of(kind, name, catalogue=CATALOGUE):
-                marks = [pytest.mark.slow] if (kind, name) in SLOW else []
+                afresh = (kind, name) in AFRESH and check.title == "rebuild"
+                marks = [pytest.mark.slow] if (kind, name) in SLOW or afresh else []
                 if reason := KNOWN.get(str(check)):
                     marks.append(pytest.mark.xfail(strict=True, reason=reason))
                 yield pytest.param(kind, name, check.title, marks=marks, id=str(check))

@@ -274,7 +274,7 @@ def test_pickles_are_refused_and_never_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_any_damage_is_one_error_that_names_the_file(suffix: str, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -181,7 +181,7 @@ def test_a_file_cut_anywhere_is_one_error(tmp_path: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_one_error_or_the_same_predictions(
     written: Path, file: str, data: st.DataObject
@@ -205,7 +205,7 @@ KEYS = ("format", "sha256", "models", "classes", "split", "samples", "ids", "ori
 ORIGIN = ("seeds", "sources", "data", "code", "training_views")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from([*KEYS, *(f"origin.{key}" for key in ORIGIN)]), JSON)
 def test_any_value_in_the_description_is_refused_or_the_same(
     written: Path, key: str, value: Any

@@ -136,6 +136,7 @@ def test_two_runs_of_one_seed_agree_and_the_second_reuses_the_matrix(
     assert sorted(path.name for path in (home / "similarities").iterdir()) == kept
 
 
+@pytest.mark.slow
 def test_a_control_that_is_better_is_returned_in_place_of_what_was_found(
     project: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_proposals_are_screened_before_they_are_evaluated(
     assert len(regressed) >= 4
 
 
+@pytest.mark.slow
 def test_candidates_that_cannot_be_had_are_screened_out(
     project: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_candidates_that_cannot_be_had_are_screened_out(
     assert all(e.values for e in summary.evaluations)
 
 
+@pytest.mark.slow
 def test_hints_that_diverge_in_the_screening_end_no_run(
     project: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +181,7 @@ def test_hints_that_diverge_in_the_screening_end_no_run(
     assert all(e.values for e in found)
 
 
+@pytest.mark.slow
 def test_finalists_that_cannot_be_trained_again_are_returned_as_they_were_certified(
     project: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_when_every_candidate_fails_the_first_error_is_told(
         searched()
 
 
+@pytest.mark.slow
 def test_a_diverging_control_costs_the_control_and_not_the_model(
     searched: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_diverging_control_costs_the_control_and_not_the_model(
     assert (tmp_path / "run" / "best" / "model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_candidates_that_the_sampler_did_not_find_are_told(searched: Run) -> None:
     summary = searched(
         "search.sampler={optuna-random: {tries: 1}}", "baselines=false", "search.finalists=1"
@@ -133,6 +135,7 @@ def test_searching_what_the_search_does_not_train_is_refused(searched: Run) -> N
         searched("recipe.distil.learning_rate={low: 0.001, high: 0.01}")
 
 
+@pytest.mark.slow
 def test_a_deleted_device_file_does_not_change_a_started_run(
     finished: Path, run: Run, project: Path
 ) -> None:
@@ -155,6 +158,7 @@ def test_damaged_stage_times_are_counted_anew(tmp_path: Path, text: str) -> None
     assert watch.seconds == json.loads(path.read_text()) == {"search": 2.0}
 
 
+@pytest.mark.slow
 def test_damaged_stage_times_do_a_run_no_harm(finished: Path, run: Run) -> None:
     (finished / "stages.json").write_text('{"costs": "x"}')
     assert run(finished).stages["search"] > 0

@@ -94,6 +94,7 @@ def test_a_candidate_on_several_rungs_is_one_trial(finished: Path, tmp_path: Pat
     assert whole.duration.total_seconds() == pytest.approx(second["seconds"] + 2, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_an_export_needs_no_torch_and_changes_nothing(finished: Path, tmp_path: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*")}
     url = f"sqlite:///{tmp_path}/study.db"

@@ -76,6 +76,7 @@ def test_what_nothing_reaches_is_told_with_the_nearest_and_nothing_is_lost(
     assert len(ledger(tmp_path / "run")) == 6
 
 
+@pytest.mark.slow
 def test_a_percentage_of_a_metric_is_of_the_teachers(searched: Search) -> None:
     summary = searched(limits=("log_loss <= 300%",))
     teacher = next(row for row in summary.rows if row.role == "teacher")
@@ -83,6 +84,7 @@ def test_a_percentage_of_a_metric_is_of_the_teachers(searched: Search) -> None:
     assert line.bound == pytest.approx(3 * teacher.validation["log_loss"])
 
 
+@pytest.mark.slow
 def test_a_range_of_a_cost_holds_from_both_sides(searched: Search) -> None:
     summary = searched(limits=("30% <= parameters <= 60%",))
     low, high = (limit.bound for limit in summary.limits)
@@ -90,6 +92,7 @@ def test_a_range_of_a_cost_holds_from_both_sides(searched: Search) -> None:
     assert low <= summary.certificate.measured["parameters"] <= high
 
 
+@pytest.mark.slow
 def test_what_the_sampler_says_of_its_choices_is_in_the_report(
     searched: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

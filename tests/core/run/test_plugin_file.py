@@ -17,6 +17,8 @@ from stillhouse.core import load
 from stillhouse.core.cli.main import main
 from stillhouse.core.plugin import Catalogue
 
+pytestmark = pytest.mark.slow
+
 FILE = "stillhouse_plugins.py"
 CODE = """
 import copy

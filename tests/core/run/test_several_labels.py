@@ -20,6 +20,8 @@ from stillhouse.core.run.loading import load
 from stillhouse.core.run.recertifying import recertify
 from stillhouse.core.run.summary import RunSummary
 
+pytestmark = pytest.mark.slow
+
 RUN = """
 task: {npz: {path: tones.npz, classes: [low, mid, high]}}
 teacher: {model: cnn, width: 16, stages: 2, depth: 1, kernel: 3, epochs: 3, batch_size: 16}

@@ -167,6 +167,7 @@ def knapsack(rng: np.random.Generator, genes: int, whole: bool, correlated: bool
     return space, function, middle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlated", [False, True])
 def test_a_thousand_genes_under_two_limits_are_solved_within_seconds(correlated: bool) -> None:
     space, function, middle = knapsack(np.random.default_rng(1), 1000, True, correlated)

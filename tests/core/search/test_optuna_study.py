@@ -58,6 +58,7 @@ def study() -> AskTell:
     return searched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["sqlite:///{}/study.db", "journal:{}/study.log"])
 def test_every_field_comes_back(study: AskTell, tmp_path: Path, scheme: str) -> None:
     url = scheme.format(tmp_path)
@@ -99,12 +100,14 @@ def test_parameters_are_the_active_genes_as_people_write_them(
         assert trial.params == expected
 
 
+@pytest.mark.slow
 def test_optuna_finds_the_front_that_the_study_has(study: AskTell, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/study.db"
     export_study(study, url, "mine")
     assert [trial.number for trial in loaded(url).best_trials] == [t.number for t in study.front()]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_is_refused_and_its_study_left_alone(
     study: AskTell, tmp_path: Path
 ) -> None:

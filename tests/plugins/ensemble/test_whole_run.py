@@ -178,6 +178,7 @@ def test_a_run_killed_between_stages_ends_the_same(
     assert outcome(folder) == outcome(project / "reference")
 
 
+@pytest.mark.slow
 def test_a_prediction_file_that_changed_is_noticed(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(Killed):

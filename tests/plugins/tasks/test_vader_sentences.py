@@ -72,6 +72,7 @@ def test_seed_and_settings_change_the_data_and_nothing_else_does(word_tokeniser:
     assert load(word_tokeniser).data.sha256 == hashes[0]
 
 
+@pytest.mark.slow
 def test_binary_sentiment_leaves_out_what_people_found_neutral(word_tokeniser: Path) -> None:
     assert sum(sizes(load(word_tokeniser, samples=None))) == 10_107 + 9_029
 
