@@ -40,6 +40,6 @@ def gain(record: Record) -> str:
         best[one.target] = max(one.speed_up, best.get(one.target, 0.0))
     if not best:
         return "not measured" if record.changes in ("form", "policy") else ""
-    most = max(best.values())
-    word = f"up to {most:.2f}x" if most > 1 else "none measured"
+    sure = [one.speed_up for one in record.measured if one.faster]
+    word = f"up to {max(sure):.2f}x" if sure else "none measured"
     return f"{word} ({', '.join(f'{best[name]:.2f}x {name}' for name in sorted(best))})"

@@ -54,6 +54,11 @@ class Gain:
     size: float
     machine: str
 
+    @property
+    def faster(self) -> bool:
+        """Whether it was faster in every process: less may be noise."""
+        return self.low > 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo(Record):
