@@ -38,6 +38,7 @@ from stillhouse.core.evaluate.state import Structure
 from stillhouse.core.measure import DeviceFile, Measured, default_path
 from stillhouse.core.run.cost_facts import timed_facts
 from stillhouse.core.run.elsewhere import models_elsewhere, teacher_elsewhere
+from stillhouse.core.run.ends import ends_of, stored_bytes
 from stillhouse.core.run.opened import Opened
 from stillhouse.core.run.predictor import LATENCY, fitted_models, measure
 from stillhouse.core.run.profiled import pool_of, run_identity, sheet_at, sheet_of
@@ -94,8 +95,10 @@ def settle_costs(opened: Opened, device: DeviceFile) -> Costing:
     energy = energy_table(opened, device.energy)
     teacher = counted_structure(opened.teacher_family, opened.teacher_full, energy)
     pool = pool_of(opened, rng)
-    _settle_counted(opened, pool, teacher, energy, rng)
-    facts = _facts(opened, device, pool, teacher, rng)
+    ends = ends_of(opened, pool)
+    _refuse_sizes(opened, float(stored_bytes(opened, ends).min()))
+    _settle_counted(opened, teacher, energy, rng)
+    facts = _facts(opened, device, pool, ends, teacher, rng)
     costing = _costing(opened, facts, np.random.default_rng(opened.context.seed("limits")))
     write_atomically(opened.directory.costs, json.dumps(facts))
     return costing
@@ -105,6 +108,7 @@ def _facts(
     opened: Opened,
     device: DeviceFile,
     pool: Codes,
+    ends: Codes,
     teacher: Mapping[str, float],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def _facts(
     if resident:
         teacher = {**teacher, RESIDENT: resident_kb(opened, [_teacher_shape(opened)])[0]}
         _settle_resident(opened, teacher, resident)
-    known = {**teacher, **_measure_ends(opened, device, pool, teacher)}
+    known = {**teacher, **_measure_ends(opened, device, ends, teacher)}
     models = fitted_models(opened, device, pool, _limits(opened, known), rng)
     memory = resident.to_json() if resident else None
     return {"teacher": known, "energy": device.energy, "resident": memory, **models}
@@ -187,13 +191,11 @@ def counted_structure(
 
 def _settle_counted(
     opened: Opened,
-    pool: Codes,
     teacher: Mapping[str, float],
     energy: EnergyTable,
     rng: np.random.Generator,
 ) -> None:
-    """Refuse what counting alone can refuse; no file is smaller than its weights."""
-    _refuse_sizes(opened, float(counted(sheet_of(opened, pool[:1]))["size_bytes"][0]))
+    """Refuse what counting alone can refuse."""
     limits = [
         resolve(w.cost, w.relation, w.value, w.relative, teacher)
         for w in opened.plan.run.search.cost_limits
@@ -235,15 +237,17 @@ def _refuse_sizes(opened: Opened, weight_bytes: float) -> None:
 
 
 def _measure_ends(
-    opened: Opened, device: DeviceFile, pool: Codes, teacher: Mapping[str, float]
+    opened: Opened, device: DeviceFile, ends: Codes, teacher: Mapping[str, float]
 ) -> dict[str, float]:
-    """Measure the teacher and the smallest candidate; refuse what even the smallest breaks."""
-    smallest = skeleton_of(opened.steps, opened.plan.space.decode(pool[0]), opened.context)
-    shapes = [_teacher_shape(opened), description(smallest)]
-    of_teacher, of_smallest = measure(opened, device, shapes)
+    """Measure the teacher and the least candidates; refuse what even these break."""
+    space = opened.plan.space
+    least = [skeleton_of(opened.steps, space.decode(row), opened.context) for row in ends]
+    shapes = [_teacher_shape(opened), *map(description, least)]
+    of_teacher, *of_least = measure(opened, device, shapes)
     costs = _of_teacher(of_teacher)
-    found = measured_costs(of_smallest)
-    if is_dynamic(sheet_of(opened, pool[:1])):
+    each = [measured_costs(one) for one in of_least]
+    found = {name: min(one[name] for one in each) for name in each[0]}
+    if is_dynamic(sheet_of(opened, ends)):
         del found[LATENCY]  # measured is the longest way, limited the mean over samples
     for limit in _limits(opened, {**teacher, **costs}):
         if limit.cost in found and limit.relation == "<=" and found[limit.cost] > limit.bound:

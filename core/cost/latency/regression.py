@@ -87,6 +87,11 @@ def ease(rows: Array, strength: float = _RIDGE) -> Array:
 
 
 def _units(work: Array, measured: Array) -> Array:
-    """Milliseconds that one unit of each feature would take if it alone made up the latency."""
-    largest = np.maximum(work.max(axis=0), np.finfo(np.float64).tiny)
-    return np.asarray(np.exp(np.mean(np.log(measured))) / largest, np.float64)
+    """Milliseconds that one unit of each feature would take if it alone made up the latency.
+
+    0 for a feature that no candidate has: nothing is known of its price.
+    """
+    largest = work.max(axis=0)
+    there = largest > 0
+    typical = np.exp(np.mean(np.log(measured)))
+    return np.where(there, typical / np.where(there, largest, 1.0), 0.0)
