@@ -19,7 +19,8 @@ from stillhouse.plugins.targets.agreement import array
 from stillhouse.plugins.targets.sessions import session
 
 _BATCHES: Final = 32
-"""Answers to so many batches are in memory at once."""
+_HELD: Final = 2**28
+"""Answers to so many batches are in memory at once, or those that take so many bytes."""
 _BINS: Final = 2048
 _ENTROPY_BINS: Final = 128
 _PERCENTILE: Final = 99.999
@@ -36,20 +37,40 @@ def ranges(
     if not tensors:
         return {}
     found = _extremes if calibration == "minmax" else _histograms
-    result = found(calibration, _answers(graph, tensors, inputs))
-    for name, pair in result.items():
-        if not np.isfinite(pair).all():
-            raise UserError(
-                f"int8: an activation ({name}) is not finite on calibration inputs, so that it has "
-                "no range; train the student with another seed or a smaller learning rate"
-            )
-    return result
+    return found(calibration, _together(_answers(graph, tensors, inputs)))
+
+
+def _together(
+    answers: Iterator[dict[str, NDArray[Any]]],
+) -> Iterator[dict[str, list[NDArray[Any]]]]:
+    """Answers to a few batches at a time, all of them finite."""
+    seen: dict[str, list[NDArray[Any]]] = {}
+    batches = held = 0
+    for answer in answers:
+        for name, value in answer.items():
+            _refuse_infinite(name, value)
+            seen.setdefault(name, []).append(value)
+            held += value.nbytes
+        batches += 1
+        if batches == _BATCHES or held >= _HELD:
+            yield seen
+            seen, batches, held = {}, 0, 0
+    if seen:
+        yield seen
+
+
+def _refuse_infinite(name: str, value: NDArray[Any]) -> None:
+    if not np.isfinite(value).all():
+        raise UserError(
+            f"int8: an activation ({name}) is not finite on calibration inputs, so that it has "
+            "no range; train the student with another seed or a smaller learning rate"
+        )
 
 
 def _answers(
     graph: onnx.ModelProto, tensors: Sequence[str], inputs: Tensor
-) -> Iterator[dict[str, list[NDArray[Any]]]]:
-    """Tensors over a few batches at a time; the last batch repeats its first samples."""
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Tensors, a batch at a time; the last batch repeats the first samples."""
     shown = onnx.ModelProto()
     shown.CopyFrom(graph)
     given = shown.graph.input[0]
@@ -63,16 +84,10 @@ def _answers(
     at = session(shown.SerializeToString(), 1)
     batch = given.type.tensor_type.shape.dim[0].dim_value
     order = np.resize(np.arange(len(inputs)), -(-len(inputs) // batch) * batch)
-    places = order.reshape(-1, batch)
-    for start in range(0, len(places), _BATCHES):
-        seen: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
-        for rows in places[start : start + _BATCHES]:
-            feed = array(inputs[rows])
-            for name, value in zip(wanted, at.run(wanted, {given.name: feed}), strict=True):
-                seen[name].append(value)
-            if given.name in seen:
-                seen[given.name].append(feed)
-        yield seen
+    for rows in order.reshape(-1, batch):
+        feed = array(inputs[rows])
+        found = dict(zip(wanted, at.run(wanted, {given.name: feed}), strict=True))
+        yield found | ({given.name: feed} if given.name in tensors else {})
 
 
 def _extremes(calibration: str, answers: Iterator[dict[str, list[NDArray[Any]]]]) -> Ranges:

@@ -7,6 +7,7 @@ between DequantizeLinear and QuantizeLinear.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -64,14 +65,22 @@ class _Rewriter:
         self._weights: dict[str, tuple[str, ...]] = {}
         self._products: dict[str, tuple[str, str]] = {}
         """By what a static product without bias writes, the scales of its operands."""
-        self._added = {
+        self._added = self._biases()
+        self._count = 0
+
+    def _biases(self) -> dict[str, str]:
+        """By tensor, the constant of a number for each output that is all it goes to."""
+        nodes = self._graph.graph.node
+        reads = Counter(name for node in nodes for name in node.input)
+        return {
             product: bias
-            for node in graph.graph.node
+            for node in nodes
             if node.op_type == "Add"
             for product, bias in (node.input, reversed(node.input))
             if bias in self._constants
+            and len(self._constants[bias].dims) == 1
+            and reads[product] == 1
         }
-        self._count = 0
 
     def add(self, node: onnx.NodeProto) -> None:
         scheme = self._schemes.get(node.input[1]) if len(node.input) > 1 else None

@@ -48,8 +48,7 @@ def settle_integers(model: onnx.ModelProto) -> None:
             _write_integers(graph, node, weight)
         else:
             weight.as_floats(node)
-        if model.opset_import[0].version >= _INT4_OPSET:
-            weight.pack()
+        weight.pack(model.opset_import[0].version >= _INT4_OPSET)
     graph.close()
 
 

@@ -7,7 +7,7 @@ network no slower and no faster, and its answers are the same bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -15,6 +15,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from stillhouse.plugins.targets.graph_file import graphs
 
 Array = NDArray[Any]
 
@@ -39,9 +41,20 @@ class _Signs:
 
 
 def pack_signs(model: onnx.ModelProto) -> None:
-    """Store every constant of the graph that is worth it as bits; changes the model in place."""
-    graph = model.graph
-    axes = dict(_axes(graph))
+    """Store every constant that is worth it as bits; changes the model in place.
+
+    Those in a branch are unpacked there.
+    """
+    found = list(graphs(model.graph))
+    axes = {name: axis for graph in found for name, axis in _axes(graph)}
+    # Inner ones first: nodes are copied when their order changes, and branches with them.
+    for place, graph in reversed(list(enumerate(found))):
+        _pack(graph, axes, str(place or ""))
+
+
+def _pack(graph: onnx.GraphProto, axes: Mapping[str, int], own: str) -> None:
+    """`own` ends the names of what several constants share: branches see the names around them."""
+    shared = f"{_PLACES}{own}", f"{_ONE}{own}"
     unpacking: list[onnx.NodeProto] = []
     kept, stored = [], []
     for constant in graph.initializer:
@@ -49,14 +62,13 @@ def pack_signs(model: onnx.ModelProto) -> None:
         if found is None:
             kept.append(constant)
             continue
-        parts, nodes = _written(constant.name, found)
+        parts, nodes = _written(constant.name, found, shared)
         stored += parts
         unpacking += nodes
     if not stored:
         return
-    places = np.arange(_BYTE, dtype=np.uint8)
-    shared = [(_PLACES, places), (_ONE, np.ones((), np.uint8))]
-    stored += [numpy_helper.from_array(values, name) for name, values in shared]
+    values = np.arange(_BYTE, dtype=np.uint8), np.ones((), np.uint8)
+    stored += [numpy_helper.from_array(v, name) for v, name in zip(values, shared, strict=True)]
     running = list(graph.node)
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend([*kept, *stored])
@@ -93,8 +105,13 @@ def _signs(constant: onnx.TensorProto, axis: int) -> _Signs | None:
     return _Signs(bits, sizes, turned.shape, axis)
 
 
-def _written(name: str, signs: _Signs) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
-    """The constants and operators that stand for one tensor, which keeps its name."""
+def _written(
+    name: str, signs: _Signs, shared: tuple[str, str]
+) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]]:
+    """The constants and operators that stand for one tensor, which keeps its name.
+
+    `shared` are the names of the constants that all of a graph take: the places of a byte, and one.
+    """
     rows, width = signs.bits.shape
     entries = int(np.prod(signs.dims[1:]))
     constants: list[onnx.TensorProto] = []
@@ -113,7 +130,7 @@ def _written(name: str, signs: _Signs) -> tuple[list[onnx.TensorProto], list[onn
     if signs.sizes.dtype == np.float16:
         size = node("Cast", size, to=TensorProto.FLOAT)
     bits = stored("bits", signs.bits.reshape(rows, width, 1))
-    bit = node("BitwiseAnd", node("BitShift", bits, _PLACES, direction="RIGHT"), _ONE)
+    bit = node("BitwiseAnd", node("BitShift", bits, shared[0], direction="RIGHT"), shared[1])
     positive = node("Cast", bit, to=TensorProto.BOOL)
     whole = node("Where", positive, size, node("Neg", size))
     if width * _BYTE != entries:

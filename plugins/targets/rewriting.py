@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 @final
@@ -45,6 +45,28 @@ class Rewriting:
         del self.constants[name]
         self.constants[packed.name] = packed
         self._first.append(helper.make_node("Cast", [packed.name], [name], to=kind))
+
+    def take_apart(self, pairs: str, name: str, shape: tuple[int, ...]) -> None:
+        """Work out what was called so before: bytes hold its first half, and its second above.
+
+        Each entry, -8 to 7, takes 4 bits, where it is 8 more.
+        """
+        del self.constants[name]
+        given: dict[str, Any] = {
+            "mask": np.uint8(15), "above": np.uint8(4), "eight": np.int32(8),
+            "shape": np.array(shape, np.int64),
+        }  # fmt: skip
+        at = {key: self.store(f"{name}.{key}", np.asarray(value)) for key, value in given.items()}
+        make = helper.make_node
+        self._first += [
+            make("BitwiseAnd", [pairs, at["mask"]], [f"{name}.first"]),
+            make("BitShift", [pairs, at["above"]], [f"{name}.second"], direction="RIGHT"),
+            make("Concat", [f"{name}.first", f"{name}.second"], [f"{name}.flat"], axis=0),
+            make("Reshape", [f"{name}.flat", at["shape"]], [f"{name}.shaped"]),
+            make("Cast", [f"{name}.shaped"], [f"{name}.wide"], to=TensorProto.INT32),
+            make("Sub", [f"{name}.wide", at["eight"]], [f"{name}.whole"]),
+            make("Cast", [f"{name}.whole"], [name], to=TensorProto.INT8),
+        ]
 
     def work(self, operator: str, inputs: list[str], **attributes: Any) -> str:
         """A node on constants, and on nodes that were made before: the name of what it makes."""

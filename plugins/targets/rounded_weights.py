@@ -66,19 +66,23 @@ class RoundedWeight:
         node.input[1] = self.graph.work("Mul", [plain, self.steps])
         self.graph.drop(self.rounding)
 
-    def pack(self) -> None:
-        """Two entries to a byte where 4 bits hold them and an output's are even in number."""
+    def pack(self, four_bits: bool) -> None:
+        """Two entries to a byte where 4 bits hold them and an output's are even in number.
+
+        As a type of 4 bits if the graph may have one, or else as bytes that are taken apart.
+        """
         whole, _ = self.values()
         if whole[0].size % 2 or whole.min() < -8 or whole.max() > 7:
             return
+        name = f"{self.whole}.packed"
+        if not four_bits:
+            low, high = np.split(whole.ravel() + 8, 2)
+            pairs = (low | high << 4).astype(np.uint8)
+            self.graph.take_apart(self.graph.store(name, pairs), self.whole, whole.shape)
+            return
         low, high = whole.ravel()[::2] & 15, whole.ravel()[1::2] & 15
-        packed = helper.make_tensor(
-            f"{self.whole}.packed",
-            TensorProto.INT4,
-            whole.shape,
-            (low | high << 4).astype(np.uint8).tobytes(),
-            raw=True,
-        )
+        data = (low | high << 4).astype(np.uint8).tobytes()
+        packed = helper.make_tensor(name, TensorProto.INT4, whole.shape, data, raw=True)
         self.graph.unpack(packed, self.whole, TensorProto.INT8)
 
 

@@ -16,6 +16,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from stillhouse.plugins.targets.graph_file import graphs
+
 _LEAST_ENTRIES: Final = 64
 """Smaller constants save less than the name and the shape that each needs."""
 _OWN_BYTES: Final = 64
@@ -31,15 +33,17 @@ _BITS: Final = 8
 def pack_zeros(model: onnx.ModelProto) -> None:
     """Rewrite, in place, the constants with zeros wherever that makes the file smaller.
 
-    Values stay bit for bit, but that a negative zero loses its sign.
+    Those in a branch are unpacked there, by a chain of its own. Values stay bit for bit, but that a
+    negative zero loses its sign.
     """
     if model.opset_import[0].version < _OPSET:
         return
-    constants = list(model.graph.initializer)  # and not the bitmaps that are written on the way
-    for kind in _TYPES:
-        found = [one for one in constants if _saves(one, kind) > 0]
-        if sum(_saves(one, kind) for one in found) > _CHAIN_BYTES:
-            _pack(model.graph, found)
+    for place, graph in enumerate(graphs(model.graph)):
+        constants = list(graph.initializer)  # and not the bitmaps that are written on the way
+        for kind in _TYPES:
+            found = [one for one in constants if _saves(one, kind) > 0]
+            if sum(_saves(one, kind) for one in found) > _CHAIN_BYTES:
+                _pack(graph, found, f"z{kind:x}{place or ''}")
 
 
 def _saves(constant: TensorProto, kind: int) -> int:
@@ -52,7 +56,8 @@ def _saves(constant: TensorProto, kind: int) -> int:
     return int(zeros * values.itemsize - -(-entries // _BITS) - _OWN_BYTES)
 
 
-def _pack(graph: onnx.GraphProto, constants: Sequence[TensorProto]) -> None:
+def _pack(graph: onnx.GraphProto, constants: Sequence[TensorProto], prefix: str) -> None:
+    """Names of what is written besides begin with `prefix`: branches see the names around them."""
     flat = [numpy_helper.to_array(one).reshape(-1) for one in constants]
     whole: NDArray[np.generic] = np.concatenate(flat)
     used = whole != 0
@@ -60,7 +65,6 @@ def _pack(graph: onnx.GraphProto, constants: Sequence[TensorProto]) -> None:
     sizes = [len(one) for one in flat]
     spare = bitmap.size * _BITS - len(whole)
     parts = [f"{one.name}f" for one in constants]
-    prefix = f"z{constants[0].data_type:x}"
     nodes = _chain(prefix)
     ends = [*parts, f"{prefix}s"] if spare else parts
     nodes.append(helper.make_node("Split", [f"{prefix}w", f"{prefix}n"], ends, axis=0))

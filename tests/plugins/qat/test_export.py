@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -115,16 +116,20 @@ def test_weights_alone_are_stored_small_and_run_as_floats(
     assert small.max_difference < 1e-5
 
 
-def test_before_integers_of_4_bits_were_a_type_they_take_8(
-    network: Any, applied: Any, tmp_path: Path
+@pytest.mark.parametrize("family", ["keyword-transformer", "residual"])
+def test_before_integers_of_4_bits_were_a_type_two_share_a_byte_too(
+    family: str, network: Any, applied: Any, tmp_path: Path
 ) -> None:
-    context, _ = made = network("keyword-transformer")
-    module = applied(made, bits=4).module
-    target = OnnxRuntimeCpu(OnnxRuntimeCpuParams(opset=20))
-    path = target.export(module, context.task.example(1), tmp_path / "model.onnx").path
-    kinds = Counter(c.data_type for c in onnx.load(path).graph.initializer)
-    assert kinds[onnx.TensorProto.INT8] == 10
-    assert onnx.TensorProto.INT4 not in kinds
+    context, _ = made = network(family)
+    module, x = applied(made, bits=4, head=4, front_end=4).module, context.task.example(1)
+    held = []
+    for opset, kind, share in ((23, onnx.TensorProto.INT4, 1), (18, onnx.TensorProto.UINT8, 2)):
+        target = OnnxRuntimeCpu(OnnxRuntimeCpuParams(opset=opset))
+        graph = onnx.load(target.export(module, x, tmp_path / f"{opset}.onnx").path).graph
+        found = [c for c in graph.initializer if c.data_type == kind and math.prod(c.dims) > 1]
+        held.append([math.prod(c.dims) * share for c in found])
+    assert held[0] == held[1] != []
+    assert optimised(tmp_path / "18.onnx")["BitShift"] == 0
 
 
 @pytest.mark.parametrize("family", ["keyword-transformer", "residual"])

@@ -262,12 +262,30 @@ def test_weights_that_are_all_zeros_are_told_by_their_place(network: Network) ->
     assert off((context, zeros), found.student.module) < 0.05
 
 
-def test_numbers_that_are_not_finite_have_no_range(network: Network) -> None:
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+@pytest.mark.parametrize("calibration", ["minmax", "entropy", "percentile"])
+def test_numbers_that_are_not_finite_have_no_range(
+    calibration: str, number: float, network: Network
+) -> None:
     context, state = network("residual")
-    inputs = torch.full_like(state.data.tuning.inputs, torch.nan)
+    inputs = torch.full_like(state.data.tuning.inputs, number)
     data = replace(state.data, tuning=replace(state.data.tuning, inputs=inputs))
     with pytest.raises(UserError, match="not finite on calibration inputs"):
-        applied((context, replace(state, data=data)), scheme="static")
+        applied((context, replace(state, data=data)), scheme="static", calibration=calibration)
+
+
+def test_large_activations_are_looked_at_a_few_at_a_time(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = network("residual")
+    at_once = applied(made, scheme="static").student.module.graph
+    monkeypatch.setattr("stillhouse.plugins.quantize.ranges._HELD", 1)
+    looked: list[int] = []
+    seen = np.min
+    monkeypatch.setattr(np, "min", lambda values: looked.append(len(values)) or seen(values))
+    singly = applied(made, scheme="static").student.module.graph
+    assert set(looked) == {1}
+    assert torch.equal(singly, at_once)
 
 
 def test_patterns_and_targets_that_cannot_work_are_refused(network: Network) -> None:

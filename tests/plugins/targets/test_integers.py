@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -158,11 +159,18 @@ def test_4_bits_hold_what_fits_and_pairs(
     assert ran["Cast"] == 0
 
 
-def test_before_opset_21_nothing_is_packed() -> None:
-    whole = np.ones((4, 6, 2), np.int8)
-    model = built([*ENTERING, node("Conv", "entering weight", "y"), *LEAVING], 20, whole=whole)
-    settle_integers(model)
-    assert TensorProto.INT4 not in {c.data_type for c in model.graph.initializer}
+def test_before_opset_21_two_share_a_byte_all_the_same(tmp_path: Path) -> None:
+    whole = RNG.integers(-8, 8, (4, 6, 2)).astype(np.int8)
+    nodes = [*ENTERING, node("Conv", "entering weight", "y"), *LEAVING]
+    before = answer(built(nodes, 20, whole=whole), optimised=False)
+    model = built(nodes, 20, whole=whole)
+    after, ran = rewritten(model, tmp_path)
+    held = {(c.data_type, math.prod(c.dims)) for c in model.graph.initializer}
+    assert (TensorProto.UINT8, whole.size / 2) in held
+    assert TensorProto.INT8 not in {kind for kind, _ in held}
+    np.testing.assert_array_equal(after, before)
+    assert ran["QLinearConv"] == 1
+    assert ran["BitShift"] == 0
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ Kind = tuple[Callable[[onnx.ModelProto], None], Callable[[int], Values]]
 
 
 def model(drawn: Callable[[int], Values]) -> onnx.ModelProto:
-    """x times w0, and that times w1, or times w2 and, in a branch of the branch, w1 or w3."""
+    """x times w0, and that times w1, or times w2 and, in branches of that branch, w3 or w4."""
 
     def value(name: str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, SIZE])
