@@ -228,13 +228,16 @@ def _distinct(network: nn.Module, generator: torch.Generator) -> nn.Module:
     """Shift every weight a little, so that no two tensors coincide.
 
     Exporters store equal tensors once; zero biases of a fresh network would make its file smaller
-    than the trained network's. Upwards only, since variances must stay positive.
+    than the trained network's. Upwards only, since variances must stay positive. Zeros among other
+    entries of a matrix stay: they are there for good, and files hold them in less room.
     """
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.is_floating_point():
-                noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
-                tensor.add_(noise.abs(), alpha=1e-3)
+                noise = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype).abs()
+                if tensor.ndim > 1 and tensor.any():
+                    noise = noise * (tensor != 0)
+                tensor.add_(noise, alpha=1e-3)
     return network
 
 

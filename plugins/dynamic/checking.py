@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.cost.terms import macs
-from stillhouse.core.errors import UserError, nearest
+from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method
 from stillhouse.plugins.dynamic.heads import ExitHead, drawn
 from stillhouse.plugins.dynamic.network import EarlyExitNetwork
-from stillhouse.plugins.dynamic.placing import named
+from stillhouse.plugins.dynamic.placing import refuse_names
 
 _ROOM: Final = 1.001
 
@@ -43,12 +43,7 @@ def _refuse_taps(taps: list[str], wanted: str, context: Context) -> None:
             f"early-exit: expected a network with a tap before its last one, got "
             f"{context.family.name} with {len(taps)}; use a deeper network, or leave early-exit out"
         )
-    for name in named(wanted):
-        if name not in taps[:-1]:
-            raise UserError(
-                f"early-exit: taps: expected names among {', '.join(taps[:-1])}, got '{name}'"
-                f"{nearest(name, taps[:-1])}"
-            )
+    refuse_names(taps, wanted)
 
 
 def _refuse_cost(method: Method, choice: Choice, context: Context) -> None:

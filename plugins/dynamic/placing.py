@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stillhouse.core.cost.sheet import OperatorSheet
+from stillhouse.core.errors import UserError, nearest
 from stillhouse.core.evaluate import Context, Student
 
 Flags = NDArray[np.bool_]
@@ -38,8 +39,22 @@ def named(taps: str) -> list[str]:
     return [name.strip() for name in taps.split(",") if name.strip()]
 
 
+def refuse_names(taps: Sequence[str], wanted: str) -> None:
+    """Raise UserError for a name that is none of the whole network's inner taps."""
+    for name in named(wanted):
+        if name not in taps[:-1]:
+            raise UserError(
+                f"early-exit: taps: expected names among {', '.join(taps[:-1])}, got '{name}'"
+                f"{nearest(name, taps[:-1])}"
+            )
+
+
 def exits_of(student: Student, params: Any, context: Context) -> list[str]:
-    """The taps of one network that get an exit, in order of depth; none in a network of one."""
+    """The taps of one network that get an exit, in order of depth; none in a network of one.
+
+    Raises UserError for names that even the whole network does not have.
+    """
+    refuse_names(list(context.family.taps(context.full)), params.taps)
     family_taps = context.family.taps(student.structure)
     taps = [tap for tap in family_taps if _has_weights(student.module, tap)]
     there = np.ones((len(taps), 1), np.bool_)

@@ -37,6 +37,7 @@ class Prune(Method):
 
     def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:
         student, params = _plain(state.student, context), choice.params
+        refuse(params, context)
         if _structure(student, params, context) == student.structure:
             return state
         elastic = twin(context.family, student.module)
@@ -56,6 +57,7 @@ class Prune(Method):
         if student is None:
             return None
         student, params = _plain(student, context), choice.params
+        refuse(params, context)
         if _structure(student, params, context) == student.structure:
             return student
         module, structure = shrunk(context.family, student, params, None)

@@ -47,7 +47,7 @@ def checked(model: onnx.ModelProto, source: str, folder: Path | None = None) -> 
     if model.functions:
         raise _refused(source, f"it defines the function {model.functions[0].name!r} of its own")
     nodes = 0
-    for graph in _graphs(model.graph):
+    for graph in graphs(model.graph):
         nodes += len(graph.node)
         if nodes > _MOST_NODES:
             raise _refused(source, f"it has more than {_MOST_NODES} operators")
@@ -74,7 +74,7 @@ def _check_place(tensor: TensorProto, source: str, folder: Path | None) -> None:
         raise _refused(source, f"the weights {tensor.name!r} lie in another place, {place!r}")
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+def graphs(graph: GraphProto) -> Iterator[GraphProto]:
     """The graph and those that its operators choose between; by hand, for depth is unknown."""
     left = [graph]
     while left:

@@ -209,6 +209,14 @@ def test_what_cannot_work_is_refused_with_the_reason(network: Network) -> None:
         applied((context, replace(state, student=None)))
 
 
+def test_a_searched_name_that_no_tap_has_is_refused_where_it_is_chosen(network: Network) -> None:
+    context, state = made = network("keyword-transformer")
+    with pytest.raises(UserError, match=r"taps: expected names among .*, got 'blocks.7'"):
+        EarlyExit().skeleton(state.student, choice(taps="blocks.0, blocks.7"), context)
+    with pytest.raises(UserError, match=r"got 'blocks.7'"):
+        applied(made, taps="blocks.7")
+
+
 def test_tasks_of_several_labels_and_targets_that_cannot_branch_are_refused(
     network: Network,
 ) -> None:

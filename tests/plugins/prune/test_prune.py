@@ -257,6 +257,17 @@ def test_a_share_of_what_a_family_keeps_is_refused_with_the_reason(network: Netw
         Prune().check(state, choice(heads=0.5), context)
 
 
+def test_a_searched_share_of_what_a_family_keeps_is_refused_where_it_is_chosen(
+    network: Network,
+) -> None:
+    context, state = made = network("keyword-transformer")
+    with pytest.raises(UserError, match=r"channels: expected a share"):
+        Prune().skeleton(state.student, choice(channels=0.5), context)
+    with pytest.raises(UserError, match=r"channels: expected a share"):
+        applied(made, channels=0.5)
+    assert applied(made, keep=1.0, channels=1.0) is state
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_passes_the_check_with_a_common_share(family: str, network: Network) -> None:
     context, state = network(family)

@@ -18,6 +18,7 @@ from stillhouse.core.cost.terms import weight_bytes
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Artefact, Choice
 from stillhouse.core.evaluate.skeletons import description, skeleton
+from stillhouse.core.measure.bench import export_untrained
 from stillhouse.core.plan.order import ordered
 from stillhouse.core.plugin import Catalogue
 from stillhouse.plugins.distil.distil import Distil
@@ -170,6 +171,24 @@ def test_exported_files_shrink_by_what_the_sheet_counts(
     dense = target.export(state.student.module, context.task.example(1), tmp_path / "whole.onnx")
     assert dense.size_bytes > exported.size_bytes
     assert max(beside) - min(beside) <= 16
+
+
+@pytest.mark.parametrize("family", ["keyword-transformer", "residual", "resnet"])
+def test_what_is_measured_beforehand_is_as_large_as_what_is_found(
+    family: str, network: Network, tmp_path: Path
+) -> None:
+    context, state = made = network(family)
+    student = applied(made, sparsity=0.9).student
+    target, example = OnnxRuntimeCpu(OnnxRuntimeCpuParams()), context.task.example(1)
+    catalogue = Catalogue.discover()
+    measured = export_untrained(
+        description(student), lambda *one: skeleton(*one, catalogue), target, example,
+        tmp_path / "untrained.onnx",
+    )  # fmt: skip
+    found = target.export(student.module, example, tmp_path / "found.onnx")
+    whole = target.export(state.student.module, example, tmp_path / "whole.onnx")
+    assert found.size_bytes < 0.7 * whole.size_bytes
+    assert measured.size_bytes == pytest.approx(found.size_bytes, abs=16)
 
 
 def test_a_share_of_nothing_changes_nothing(network: Network) -> None:
