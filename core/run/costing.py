@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ from stillhouse.core.search.sampler import Codes
 MEASURED = ("latency_ms", "size_bytes", "size_kb", "size_mb")
 _LATER = (*MEASURED, RESIDENT)
 """Costs that counting alone does not tell."""
+_NOTABLE: Final = 0.05
+"""Share of a file's bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,11 +283,12 @@ def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator)
     """The models at work: limits made absolute, and settled together."""
     limits = _limits(opened, facts["teacher"])
     latency = latency_from_json(facts["latency"])
+    size = SizeModel.from_json(facts["size"])
     costs = RecipeCosts(
         lambda codes: sheet_of(opened, codes),
         limits,
         latency,
-        SizeModel.from_json(facts["size"]),
+        size,
         _timed(opened, facts["measured"]),
         energy=energy_table(opened, facts["energy"]),
         resident=ResidentModel.from_json(facts["resident"]) if facts["resident"] else None,
@@ -294,10 +297,20 @@ def _costing(opened: Opened, facts: Mapping[str, Any], rng: np.random.Generator)
     )
     feasible = settle(opened.plan.space, costs, costs.limits, rng).feasible
     predictor = {**asdict(latency.report), "margin": latency.margin}
-    notes = (f"latency model: {facts['why']}",)
+    notes = (f"latency model: {facts['why']}", *size_notes(costs, size, feasible))
     return Costing(
         costs, limits, facts["teacher"], feasible, facts["pairs"], predictor, facts, notes
     )
+
+
+def size_notes(costs: RecipeCosts, size: SizeModel, feasible: Codes) -> Iterator[str]:
+    """Says so where files are not as large as was counted: predictions of size err as much."""
+    largest, typical = size.residual_bytes, float(np.median(costs.table(feasible)["size_bytes"]))
+    if largest > _NOTABLE * typical:
+        yield (
+            f"size model: errs by up to {largest / 1e3:.3g} kB on the networks profiled, of files "
+            f"of about {typical / 1e3:.3g} kB; some method's sheet does not count what is written"
+        )
 
 
 def _timed(opened: Opened, measured: Mapping[str, Any]) -> tuple[Codes, NDArray[np.float64]]:
