@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor, nn
 
+from stillhouse.core.cost.origin import origin
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
-from stillhouse.core.cost.trace import ancestors
 from stillhouse.core.cost.tracing import traced
 
 
@@ -41,13 +41,13 @@ def joined(counted: Sequence[Sequence[Operator]]) -> OperatorSheet:
 
 
 def regrouped(sheet: OperatorSheet, earlier: OperatorSheet) -> OperatorSheet:
-    """The sheet with the groups of an earlier one, where a row or what it is part of was there.
+    """The sheet with the groups of an earlier one, where a row comes from one that was there.
 
-    `"blocks.0.up.1"` is part of `"blocks.0.up"`.
+    `"blocks.0.up.1"` comes from `"blocks.0.up"`, see `origin`.
     """
     groups = {row.name: row.group for row in earlier.rows}
     rows = [
-        replace(row, group=next((groups[n] for n in ancestors(row.name) if n in groups), row.group))
+        replace(row, group=groups[found]) if (found := origin(row.name, groups)) else row
         for row in sheet.rows
     ]
     return OperatorSheet(sheet.candidates, tuple(rows))

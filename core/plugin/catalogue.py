@@ -131,6 +131,10 @@ class Catalogue:
         """Who supplies a name; raises like `record`, but imports nothing."""
         return self._entry(kind, name).provenance
 
+    def suppliers(self, kind: RecordKind, name: str) -> tuple[Provenance, ...]:
+        """Everyone who provides a name: more than one where they conflict; imports nothing."""
+        return tuple(entry.provenance for entry in self._on.get((kind, name), ()))
+
     def resolve(self, record: Record) -> object:
         """Import the code a record names: the class or function at its `build` string.
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from stillhouse.core.errors import PluginError, nearest
 from stillhouse.core.plugin.params import Params, declared
-from stillhouse.core.plugin.records import API, Record, SpaceInfo
+from stillhouse.core.plugin.records import API, EVERYTHING, MethodInfo, Record, SpaceInfo
 
 R = TypeVar("R", bound=Record)
 NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
@@ -46,6 +46,11 @@ def problems_of(record: Record) -> Iterator[str]:
         side = "stillhouse" if record.api > API else "the plugin"
         yield f"written for plugin API {record.api}, this is API {API}: upgrade {side}"
         return
+    if wrong := [
+        f for f in ("name", "summary", "build") if not isinstance(getattr(record, f), str)
+    ]:
+        yield from (f"{field}: expected text, got {getattr(record, field)!r}" for field in wrong)
+        return
     if not NAME.fullmatch(record.name):
         yield f"a name is lower-case letters, digits and '-', got '{record.name}'"
     if not record.summary.strip() or "\n" in record.summary:
@@ -53,12 +58,25 @@ def problems_of(record: Record) -> Iterator[str]:
     shape, example = _FILE if isinstance(record, SpaceInfo) else _CODE, _example(record)
     if not shape.fullmatch(record.build):
         yield f"build: expected '{example}', got {record.build!r}"
+    yield from _bad_words(record)
     yield from _bad_sets(record)
     yield from _bad_params(record.params)
 
 
 def _example(record: Record) -> str:
     return "package:file.yaml" if isinstance(record, SpaceInfo) else "package.module:attribute"
+
+
+def _bad_words(record: Record) -> Iterator[str]:
+    """Fields of a method that take words of a fixed list."""
+    if not isinstance(record, MethodInfo):
+        return
+    known = sorted(EVERYTHING)
+    reads = record.reads if isinstance(record.reads, frozenset) else ()
+    for field, word in (("changes", record.changes), *(("reads", one) for one in reads)):
+        if word not in known:
+            hint = nearest(word, known) if isinstance(word, str) else ""
+            yield f"{field}: expected one of {', '.join(known)}, got {word!r}{hint}"
 
 
 def _bad_sets(record: Record) -> Iterator[str]:
@@ -68,6 +86,11 @@ def _bad_sets(record: Record) -> Iterator[str]:
         value = getattr(record, field.name)
         if not (isinstance(value, frozenset) and all(isinstance(item, str) for item in value)):
             yield f"{field.name}: expected a frozenset of text, got {value!r}"
+        elif len(value) > 1 and all(len(item) == 1 for item in value):
+            yield (
+                f"{field.name}: expected words, got the letters {', '.join(sorted(value))}; write "
+                'frozenset({"a word"}), with braces'
+            )
 
 
 def _bad_params(params: object) -> Iterator[str]:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -94,9 +95,13 @@ class Loader:
 
 
 def attempt(doing: str, action: Callable[[], T]) -> T | Fault:
-    """Run a plugin's code; a plugin that exits the interpreter counts as one that failed."""
+    """Run a plugin's code; a plugin that exits the interpreter counts as one that failed.
+
+    What it prints goes to stderr: stdout is the command's, and may be JSON.
+    """
     try:
-        return action()
+        with redirect_stdout(sys.stderr):
+            return action()
     except (Exception, SystemExit) as error:
         return Fault(doing, error)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from torch import nn
 
+from stillhouse.core.cost.origin import origin
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.cost.trace import ancestors
 from stillhouse.core.elastic import SelfAttention
@@ -73,7 +74,7 @@ def chosen(student: Student, params: Any, context: Context) -> list[str]:
     groups = {row.name: row.group for row in sheet.rows if row.kind in MATRICES}
     found = []
     for name in sorted_out(student.module)[0]:
-        plain = known_by(name, groups)
+        plain = origin(name, groups) or name
         if switched(groups.get(plain, ""), vars(params)) and matches(plain, params.layers):
             found.append(name)
     return found

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from torch import nn
 
+from stillhouse.core.cost.origin import origin
 from stillhouse.core.elastic import SelfAttention
 from stillhouse.core.evaluate import Context, Student
 
@@ -81,7 +82,8 @@ def plan(student: Student, params: Any, context: Context) -> dict[str, int]:
     groups = _groups(student, context)
     found = {}
     for name, part in sorted_out(student.module)[0].items():
-        group = next((groups[n] for n in lineage(name) if n in groups), _plain_group(part))
+        plain = origin(name, groups)
+        group = groups[plain] if plain else _plain_group(part)
         bits = int(bits_of(group, vars(params)))
         if bits != FULL and matches(name, params.layers):
             found[name] = bits

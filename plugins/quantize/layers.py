@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from torch import Tensor, nn
 
+from stillhouse.core.cost.origin import origin
 from stillhouse.core.cost.sheet import Operator
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Context, Student
@@ -96,13 +97,9 @@ def _rows(student: Student, context: Context) -> dict[str, Operator]:
 
 
 def _row_of(name: str, known: Mapping[str, Operator]) -> Operator | None:
-    """The row that a part of a changed network comes from, by the plain rows' names.
-
-    A factorised "up.1" comes from "up", and so does "network.up" of a network in a network.
-    """
-    parts = name.split(".")
-    spans = ((i, j) for i in range(len(parts)) for j in range(len(parts), i, -1))
-    return next((known[n] for i, j in spans if (n := ".".join(parts[i:j])) in known), None)
+    """The row that a part of a changed network comes from, by the plain rows' names."""
+    found = origin(name, known)
+    return known[found] if found else None
 
 
 def matches(name: str, patterns: str) -> bool:

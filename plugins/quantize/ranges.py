@@ -86,7 +86,9 @@ def _answers(
     order = np.resize(np.arange(len(inputs)), -(-len(inputs) // batch) * batch)
     for rows in order.reshape(-1, batch):
         feed = array(inputs[rows])
-        found = dict(zip(wanted, at.run(wanted, {given.name: feed}), strict=True))
+        # ONNX Runtime takes no names for all names.
+        answers = at.run(wanted, {given.name: feed}) if wanted else ()
+        found = dict(zip(wanted, answers, strict=True))
         yield found | ({given.name: feed} if given.name in tensors else {})
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from stillhouse.core.cost.origin import origin
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
 from stillhouse.core.evaluate import Context, Student
 from stillhouse.plugins.factorize import choosing
@@ -65,7 +66,8 @@ def counts(student: Student, params: Any, context: Context) -> dict[str, int]:
     groups = _groups(student, context)
     found = {}
     for name, layer in layers.items():
-        group = next((groups[one] for one in lineage(name) if one in groups), _plain(layer))
+        whole = origin(name, groups)
+        group = groups[whole] if whole else _plain(layer)
         share = share_of(group, vars(params))
         outputs, entries = layer.matrix.shape
         number = int(zeros(share, outputs, entries, params.among))

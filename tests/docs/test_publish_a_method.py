@@ -14,10 +14,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stillhouse.core.cli.main import main
-from stillhouse.core.plugin.conformance import checks_of
+from stillhouse.core.plugin.conformance import Setup, checks_of, composed
+from stillhouse.core.plugin.conformance.info import discover
+from stillhouse.core.plugin.conformance.trial import Trial
 from stillhouse.core.plugin.scaffold import SCAFFOLDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "publish-a-method.md"
@@ -99,6 +102,18 @@ def test_the_file_of_the_page_keeps_the_contract(
 ) -> None:
     assert main(words(commands, "stillhouse plugins check ./")) == 0
     assert capsys.readouterr().out.endswith("13 checks passed\n")
+
+
+@pytest.mark.parametrize("group", ["front_end", "attention", "feed_forward", "head"])
+def test_bits_after_the_file_of_the_page_are_counted_where_they_are(
+    folder: Path, group: str
+) -> None:
+    setup = Setup(after=[{"int8": {"scheme": "none", group: "static"}}])
+    trial = Trial("quieter", setup, discover(folder / "stillhouse_plugins.py"))
+    quantised = composed._student(trial).rebuilds[-1].record["layers"]
+    rows = composed._sheet(trial).rows
+    counted = {row.name for row in rows if np.any(np.equal(row["weight_bits"], 8))}
+    assert counted == {name.removesuffix(".qkv") for name in quantised} != set()
 
 
 @pytest.mark.slow

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, final
 
-from stillhouse.core.errors import PluginError
+from stillhouse.core.errors import PluginError, StillhouseError
 from stillhouse.core.plugin.kinds import RecordKind
 
+_HOST: Final = Path(__file__).parents[2]
+"""The core, whose frames tell an author nothing."""
 TRANSFORMER: Final = MappingProxyType({"width": 16, "depth": 2, "heads": 2, "head_dim": 8})
 
 
@@ -61,7 +66,7 @@ class Check:
         except (Exception, SystemExit) as error:
             raise ConformanceError(
                 f"{self._where()}: expected the plugin to come this far, got "
-                f"{type(error).__name__}: {error}; {_advice(error)}"
+                f"{type(error).__name__}: {error}{_place(error)}; {_advice(error)}"
             ) from error
 
     def _where(self) -> str:
@@ -94,6 +99,21 @@ def failure(check: Check) -> ConformanceError | None:
     except ConformanceError as error:
         return error
     return None
+
+
+def _place(error: BaseException) -> str:
+    """Where a plugin's own code was when it failed: the innermost frame of its folder."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if not _of_host(Path(frame.filename))]
+    if not outside or isinstance(error, StillhouseError):
+        return ""
+    folder = Path(outside[0].filename).parent
+    own = [frame for frame in outside if Path(frame.filename).is_relative_to(folder)]
+    return f" ({own[-1].filename}, line {own[-1].lineno})"
+
+
+def _of_host(path: Path) -> bool:
+    return path.is_relative_to(_HOST) or path.parent == Path(sysconfig.get_path("stdlib"))
 
 
 def _advice(error: BaseException) -> str:

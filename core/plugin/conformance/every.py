@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from stillhouse.core.errors import UserError
+from stillhouse.core.errors import UserError, nearest
 from stillhouse.core.plugin.catalogue import Catalogue
 from stillhouse.core.plugin.check import problems_of
 from stillhouse.core.plugin.conformance.check import Check, Setup, run_all, unmet
@@ -37,10 +37,7 @@ def checks(distribution: str, setups: Mapping[str, Setup] | None = None) -> list
     catalogue, setups = discover(), setups or {}
     supplied = [(kind, name) for kind, name in _names(catalogue, distribution) if name != TASK]
     if not supplied:
-        raise UserError(
-            f"no distribution '{distribution}' supplies plugins; install it here first "
-            "(pip install -e .), and see: stillhouse plugins"
-        )
+        raise UserError(_unknown(catalogue, distribution))
     return _checks(supplied, setups, catalogue)
 
 
@@ -60,8 +57,9 @@ def _checks(
 ) -> list[Check]:
     for name in setups:
         if name not in {n for _, n in supplied}:
-            supplier = catalogue.provenance(*supplied[0]).distribution
-            raise UserError(f"setups: {supplier} supplies no plugin '{name}'")
+            supplier = catalogue.suppliers(*supplied[0])[0].distribution
+            hint = nearest(name, [known for _, known in supplied])
+            raise UserError(f"setups: {supplier} supplies no plugin '{name}'{hint}")
     return [
         check
         for kind, name in supplied
@@ -74,10 +72,12 @@ def checks_of(
 ) -> list[Check]:
     """Every check of one plugin, not yet run. Raises UserError for an unknown name.
 
-    A plugin that cannot describe itself has one check, which says so.
+    A plugin that cannot describe itself, or whose name another one has too, has one check, which
+    says so.
     """
     catalogue = catalogue or discover()
-    supplier = str(catalogue.provenance(kind, name))
+    suppliers = catalogue.suppliers(kind, name) or (catalogue.provenance(kind, name),)
+    supplier = " and ".join(map(str, suppliers))
     made = partial(Check, kind, name, supplier=supplier)
     found = [made(title="record", body=lambda: _check_record(kind, name, catalogue))]
     try:
@@ -106,11 +106,21 @@ check_loss = partial(check_named, "loss")
 check_similarity = partial(check_named, "similarity")
 
 
+def _unknown(catalogue: Catalogue, distribution: str) -> str:
+    named = (one for kind in KINDS for one in catalogue.suppliers(kind, distribution))
+    if supplier := next(named, None):
+        return f"'{distribution}' is a plugin: check the distribution, '{supplier.distribution}'"
+    return (
+        f"no distribution '{distribution}' supplies plugins; install it here first "
+        "(pip install -e .), and see: stillhouse plugins"
+    )
+
+
 def _names(catalogue: Catalogue, distribution: str) -> Iterator[tuple[RecordKind, str]]:
     for kind in KINDS:
         for name in catalogue.names(kind):
-            supplier = catalogue.provenance(kind, name).distribution
-            if canonical(supplier) == canonical(distribution):
+            suppliers = catalogue.suppliers(kind, name)
+            if any(canonical(one.distribution) == canonical(distribution) for one in suppliers):
                 yield kind, name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from stillhouse.core.config.written import dump
-from stillhouse.core.errors import PluginError
+from stillhouse.core.errors import PluginError, nearest
 from stillhouse.core.plan.order import GIVEN
 from stillhouse.core.plugin.catalogue import Catalogue
 from stillhouse.core.plugin.conformance.check import Setup, unmet
@@ -82,8 +82,9 @@ def _before(info: MethodInfo, catalogue: Catalogue) -> list[Entry]:
             continue
         giver = next((g for g in _givers(need, catalogue) if g.name != info.name), None)
         if giver is None:
+            known = {*GIVEN, *(word for method in _methods(catalogue) for word in method.leaves)}
             unmet(
-                f"some method to leave '{need}', which it needs", "none",
+                f"some method to leave '{need}', which it needs", f"none{nearest(need, known)}",
                 "need a capability that a method leaves, or name the methods in Setup.before",
             )  # fmt: skip
         earlier = [entry for entry in _before(giver, catalogue) if entry not in found]
@@ -96,11 +97,16 @@ def _after(info: MethodInfo, catalogue: Catalogue) -> list[Entry]:
     """Something that trains on what a method adds."""
     if info.changes in ("form", "student", "policy") and TERMS not in info.leaves:
         return []
-    trainer = min(
+    trainers = sorted(
         (m for m in _methods(catalogue) if TERMS in m.spends and not m.prepares),
         key=lambda m: (catalogue.provenance("method", m.name).distribution != HOST, m.name),
     )
-    return [{trainer.name: _QUICK}]
+    if not trainers:
+        unmet(
+            f"some method to train on '{TERMS}', which it leaves", "none",
+            "see stillhouse plugins for those that are disabled or in conflict",
+        )  # fmt: skip
+    return [{trainers[0].name: _QUICK}]
 
 
 def _givers(need: str, catalogue: Catalogue) -> Sequence[MethodInfo]:

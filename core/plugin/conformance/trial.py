@@ -17,7 +17,7 @@ import torch
 from stillhouse.core.config.runfile import parse
 from stillhouse.core.evaluate import Artefact, Choice, Context, Silent, State, Student
 from stillhouse.core.evaluate.artefacts import ArtefactStore
-from stillhouse.core.evaluate.evaluator import BoundStep
+from stillhouse.core.evaluate.evaluator import BoundStep, returned
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin.catalogue import Catalogue
 from stillhouse.core.plugin.conformance.check import Setup, UnmetError
@@ -115,7 +115,7 @@ class Trial:
                 artefact = self._prepared(bound, given, choice, label, watched)
                 context = self.context(bound, label)
                 with _Noting(watched, given, "apply"):
-                    state = bound.method.apply(given, choice, artefact, context)
+                    state = returned(bound.method.apply(given, choice, artefact, context), State)
                 if place == self.place:
                     own = given, choice, artefact, state
         return Tried(*own, last=state, broken=broken)
@@ -127,7 +127,7 @@ class Trial:
 
         def make() -> Artefact:
             with _Noting(watched, state, "prepare"):
-                return bound.method.prepare(state, choice.params, context)
+                return returned(bound.method.prepare(state, choice.params, context), Artefact)
 
         return self.stored(bound, label, make)
 

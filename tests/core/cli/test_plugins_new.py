@@ -64,6 +64,28 @@ def test_what_is_written_passes_the_linter(tmp_path: Path) -> None:
         subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
 
 
+@pytest.mark.parametrize("kind", SCAFFOLDS)
+def test_what_is_written_keeps_the_contract(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    new(f"new-{kind}", "--kind", kind, "--out", "project")
+    as_if_installed(tmp_path / "project", monkeypatch)
+    assert main(["plugins", "check", "project"]) == 0, capsys.readouterr().out
+
+
+def as_if_installed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the path, with the metadata that pip would write; without pip, which takes seconds."""
+    table = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    folder = project / f"{table['name'].replace('-', '_')}-{table['version']}.dist-info"
+    folder.mkdir()
+    head = f"Name: {table['name']}\nVersion: {table['version']}\n"
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\n{head}")
+    ((group, points),) = table["entry-points"].items()
+    lines = [f"{name} = {module}\n" for name, module in points.items()]
+    (folder / "entry_points.txt").write_text(f"[{group}]\n{''.join(lines)}")
+    monkeypatch.syspath_prepend(str(project))
+
+
 def test_a_distributions_name_is_taken_for_its_plugins(tmp_path: Path) -> None:
     assert new("stillhouse-thin", "--out", "elsewhere/deep") == 0
     project = tomllib.loads((tmp_path / "elsewhere" / "deep" / "pyproject.toml").read_text())

@@ -221,6 +221,18 @@ def test_new_parts_keep_the_group_of_the_module_they_replace() -> None:
     assert groups == {"up.0": "feed_forward", "up.1": "feed_forward"}
 
 
+@pytest.mark.parametrize("around", ["block", "network"])
+def test_what_a_module_is_put_around_keeps_its_groups(around: str) -> None:
+    inner = Apply(lambda m, x: m.up(x), up=nn.Linear(6, 4))
+    wrapped = Apply(lambda m, x: m.inner(x), inner=inner)
+    block = Apply(lambda m, x: m.block(x), block=inner if around == "network" else wrapped)
+    module = Apply(lambda m, x: m.inner(x), inner=block) if around == "network" else block
+    earlier = OperatorSheet(1, (Operator("block.up", "linear", "feed_forward"),))
+    (row,) = regrouped(module_sheet([module], FRAMES), earlier).rows
+    assert row.group == "feed_forward"
+    assert row.name != "block.up"
+
+
 @pytest.mark.parametrize(
     ("forward", "reason"),
     [

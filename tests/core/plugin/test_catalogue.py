@@ -296,3 +296,13 @@ def test_a_file_that_would_hide_another_module_is_refused(tmp_path: Path) -> Non
     catalogue = Catalogue.discover({}, [], extra=[("method", "mine", str(file), LOCAL)])
     with pytest.raises(PluginError, match="cannot be imported as 'json': rename the file"):
         catalogue.method("mine")
+
+
+def test_what_a_plugin_prints_does_not_reach_stdout(
+    install: Install, source: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    prelude = "print('imported')"
+    install("kd-zoo", {"methods": {"loud": "kd_zoo"}}, kd_zoo=source("loud", prelude=prelude))
+    assert Catalogue.discover().method("loud").name == "loud"
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "imported\n")

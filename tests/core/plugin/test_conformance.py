@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -215,20 +216,21 @@ BREACHES = {
         SOUND,
         FORM + ", speeds_up=frozenset({'onnxruntime-cpu'})",
         "speed claims",
-        "expected speeds_up=[], the targets that measured is surely faster on, got speeds_up=['onnxru"
-        "ntime-cpu']; measure it",
+        "expected speeds_up=[], the targets that measured is surely faster on, got "
+        "speeds_up=['onnxruntime-cpu']; measure it",
     ),
     "claim-of-a-loss": (
         SOUND,
-        FORM + ", speeds_up=frozenset({'onnxruntime-cpu'}), measured=(" + GAIN.format(1.01, 0.97) + ",)",
+        FORM + ", speeds_up=frozenset({'onnxruntime-cpu'}), "
+        "measured=(" + GAIN.format(1.01, 0.97) + ",)",
         "speed claims",
-        "expected speeds_up=[], the targets that measured is surely faster on, got speeds_up=['onnx",
+        "expected speeds_up=[], the targets that measured is surely faster on, got speeds_up=['o",
     ),
     "unclaimed-gain": (
         SOUND,
         FORM + ", measured=(" + GAIN.format(1.5, 1.4) + ",)",
         "speed claims",
-        "expected speeds_up=['onnxruntime-cpu'], the targets that measured is surely faster on, got ",
+        "expected speeds_up=['onnxruntime-cpu'], the targets that measured is surely faster on",
     ),
     "impossible-gain": (
         SOUND,
@@ -283,6 +285,31 @@ def test_all_failures_are_told_at_once(make: Make) -> None:
     assert {line.split(": ")[1] for line in lines[1:]} >= {"code", "global generators"}
 
 
+def test_an_error_is_placed_in_the_plugins_own_code(make: Make) -> None:
+    code = """
+    def apply(self, state, choice, artefact, context):
+        return torch.zeros(2) @ torch.zeros(3)
+"""
+    said = failed(make("erring", code, "changes='form'"), "code", "determinism")["determinism"]
+    assert re.search(r"got RuntimeError: .* \(.*/code\.py, line \d+\); mend that", said)
+
+
+def test_an_apply_that_returns_nothing_is_named(make: Make) -> None:
+    code = "\n    def apply(self, state, choice, artefact, context):\n        pass\n"
+    said = failed(make("silent", code, "changes='form'"), "given state")["given state"]
+    assert "TypeError: expected it to return the State, got None" in said
+
+
+def test_a_name_in_conflict_fails_alone(make: Make) -> None:
+    """The name that two others share is nothing to a third package, nor to the kit."""
+    twins = "\n    def apply(self, state, choice, artefact, context):\n        return state\n"
+    make("distil", twins, "changes='form'")
+    (conflict,) = checks("distil")
+    with pytest.raises(ConformanceError, match=r"stillhouse .* and distil .*: record: .*2 plugins"):
+        conflict()
+    assert failed(make("sound", SOUND), "record", "sheet") == {}
+
+
 def test_a_need_that_no_method_leaves_is_named(make: Make) -> None:
     make("lonely", SOUND, "changes='form', needs=frozenset({'a third eye'})")
     said = failed("lonely", "capabilities")["capabilities"]
@@ -292,5 +319,7 @@ def test_a_need_that_no_method_leaves_is_named(make: Make) -> None:
 def test_unknown_distributions_and_setups_are_refused(make: Make) -> None:
     with pytest.raises(UserError, match="no distribution 'nowhere' supplies plugins"):
         check_plugin("nowhere")
+    with pytest.raises(UserError, match=r"'prune' is a plugin: .* distribution, 'stillhouse'"):
+        check_plugin("prune")
     with pytest.raises(UserError, match="sound supplies no plugin 'other'"):
         check_plugin(make("sound", SOUND), {"other": Setup()})
