@@ -30,6 +30,11 @@ FAMILIES = (
     "hubert",
     "bert",
 )
+RULES = [
+    pytest.param("entropy", marks=pytest.mark.slow),
+    pytest.param("max-probability", marks=pytest.mark.slow),
+    "margin",
+]
 ONE = OnnxRuntimeCpu(OnnxRuntimeCpuParams())
 
 
@@ -88,7 +93,7 @@ def test_one_sample_alone_stops_where_it_is_sure(network: Network) -> None:
     assert sum(hooks) == 4
 
 
-@pytest.mark.parametrize("criterion", ["entropy", "max-probability", "margin"])
+@pytest.mark.parametrize("criterion", RULES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_runtime_leaves_where_torch_does(
     family: str, criterion: str, network: Network, tmp_path: Path

@@ -32,6 +32,11 @@ FAMILIES = (
     "hubert",
     "bert",
 )
+RULES = [
+    pytest.param("entropy", marks=pytest.mark.slow),
+    pytest.param("max-probability", marks=pytest.mark.slow),
+    "margin",
+]
 Made = Callable[[str], Any]
 Columns = Callable[..., dict[str, Any]]
 
@@ -45,7 +50,7 @@ def listed(values: Mapping[str, Any]) -> dict[str, list[float]]:
     return {name: found.tolist() for name, found in values.items()}
 
 
-@pytest.mark.parametrize("criterion", ["entropy", "max-probability", "margin"])
+@pytest.mark.parametrize("criterion", RULES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_costs_of_the_longest_way_equal_those_of_the_traced_network(
     family: str, criterion: Any, network: Made, columns: Columns

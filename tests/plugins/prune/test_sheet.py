@@ -78,7 +78,7 @@ def test_subnets_of_all_shapes_cost_what_their_pruned_structures_cost(
     family: str, network: Network, columns: Callable[..., Any]
 ) -> None:
     context, state = network(family)
-    rng, built, count = np.random.default_rng(1), context.family, 60
+    rng, built, count = np.random.default_rng(1), context.family, 20
     configurations = [drawn(built, context.full, rng) for _ in range(count)]
     structures = [built.subnet(context.full, one) for one in configurations]
     given: Mapping[str, Any] = {

@@ -55,6 +55,7 @@ def test_every_layer_runs_as_an_integer_kernel_and_answers_as_torch(
     assert np.median(np.abs(ours - theirs)) < 0.02 * np.abs(ours).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_timed_beforehand_runs_the_operators_of_what_is_made(
     family: str, network: Any, applied: Any, tmp_path: Path
@@ -132,6 +133,7 @@ def test_before_integers_of_4_bits_were_a_type_two_share_a_byte_too(
     assert optimised(tmp_path / "18.onnx")["BitShift"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["keyword-transformer", "residual"])
 def test_torch_stores_whole_numbers_and_answers_the_same(
     family: str, network: Any, applied: Any, columns: Any, tmp_path: Path

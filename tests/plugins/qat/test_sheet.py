@@ -49,7 +49,10 @@ def stored(graph: onnx.ModelProto) -> int:
     return int(sum(math.prod(c.dims) * sizes.get(c.data_type, 4) for c in kept))
 
 
-@pytest.mark.parametrize("family", ["keyword-transformer", "vit", "depthwise", "residual"])
+@pytest.mark.parametrize("family", [
+    "keyword-transformer", "residual",
+    pytest.param("vit", marks=pytest.mark.slow), pytest.param("depthwise", marks=pytest.mark.slow),
+])  # fmt: skip
 @pytest.mark.parametrize("given", SETTINGS, ids=str)
 def test_parameters_and_stored_bytes_are_those_of_network_and_file(
     family: str, given: dict[str, Any], network: Any, columns: Any, applied: Any
