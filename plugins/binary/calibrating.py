@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.evaluate import Split
-from stillhouse.plugins.factorize.layers import Layer
+from stillhouse.plugins.layers.matrices import Layer
 
 _BATCH: Final = 64
 _NORMAL: Final = math.sqrt(2 / math.pi)

@@ -15,7 +15,7 @@ from stillhouse.core.evaluate import Choice, Context, Method, Student
 from stillhouse.plugins.binary.choosing import chosen, sorted_out
 from stillhouse.plugins.binary.layer import BinaryLayer
 from stillhouse.plugins.binary.replacing import binarised
-from stillhouse.plugins.factorize.choosing import matches, unmatched
+from stillhouse.plugins.layers.naming import matches, shortened, unmatched
 
 
 def refuse(method: Method, choice: Choice, context: Context) -> None:
@@ -35,7 +35,7 @@ def _refuse_patterns(network: nn.Module, patterns: str) -> None:
     said = f"; {'; '.join(why[:3])}" if why else ""
     raise UserError(
         f"binary: layers: '{missing[0]}' names no layer that can be binary{said}; expected "
-        f"patterns over {_shortened(layers)}"
+        f"patterns over {shortened(layers)}"
     )
 
 
@@ -47,7 +47,7 @@ def _refuse_readers(student: Student, choice: Choice, context: Context) -> None:
     culprits = [name for name in names if not _runs(student.module, [name], example)]
     left_out = ", ".join([choice.params.layers, *(f"!{name}" for name in culprits)])
     raise UserError(
-        f"binary: the network around {_shortened(culprits)} reads the layer itself and does not "
+        f"binary: the network around {shortened(culprits)} reads the layer itself and does not "
         f"only call it, so that a binary one cannot take its place; leave it out: layers: "
         f"'{left_out}'"
     )
@@ -104,8 +104,3 @@ def _refuse_sheet(method: Method, student: Student, choice: Choice, context: Con
             f"layers they stand for; it counts {counted:.0f} parameters, the binary network has "
             f"{built}; use another model family, or choose fewer layers"
         )
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = [f"'{name}'" for name in names]
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")

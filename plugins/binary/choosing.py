@@ -13,19 +13,12 @@ from stillhouse.core.cost.trace import ancestors
 from stillhouse.core.elastic import SelfAttention
 from stillhouse.core.evaluate import Context, Student
 from stillhouse.plugins.binary.geometry import Geometry
-from stillhouse.plugins.factorize.choosing import matches
-from stillhouse.plugins.factorize.layers import Layer
-from stillhouse.plugins.factorize.layers import sorted_out as matrices
+from stillhouse.plugins.layers.matrices import Layer
+from stillhouse.plugins.layers.matrices import sorted_out as matrices
+from stillhouse.plugins.layers.naming import PARAMETERS, matches
 
 MATRICES: Final = frozenset({"linear", "conv1d", "conv2d"})
 """Kinds of rows that may be binary."""
-_SWITCHES: Final[Mapping[str, str]] = {
-    "attention_projections": "attention",
-    "feed_forward": "feed_forward",
-    "convolution": "convolution",
-    "front_end": "front_end",
-    "head": "head",
-}
 
 
 def sorted_out(network: nn.Module) -> tuple[dict[str, Layer], dict[str, str]]:
@@ -50,7 +43,7 @@ def geometry(layer: Layer) -> Geometry:
 
 def switched(group: str, values: Mapping[str, Any]) -> Any:
     """Whether a group's layers become binary, of parameters or of columns of them."""
-    name = _SWITCHES.get(group)
+    name = PARAMETERS.get(group)
     return True if name is None else values[name]
 
 

@@ -12,8 +12,8 @@ from stillhouse.core.elastic import SelfAttention
 from stillhouse.plugins.binary.calibrating import Inputs
 from stillhouse.plugins.binary.choosing import geometry, sorted_out
 from stillhouse.plugins.binary.layer import BinaryLayer
-from stillhouse.plugins.factorize.layers import Layer, module_name
 from stillhouse.plugins.factorize.pairs import FactorisedAttention
+from stillhouse.plugins.layers.matrices import Layer, module_name
 
 
 def binarised(

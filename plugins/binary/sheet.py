@@ -11,7 +11,7 @@ import numpy as np
 from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
 from stillhouse.plugins.binary.choosing import MATRICES, named, switched
-from stillhouse.plugins.factorize.choosing import matches
+from stillhouse.plugins.layers.naming import matches
 
 
 def binary_sheet(sheet: OperatorSheet, columns: Mapping[str, Any], patterns: str) -> OperatorSheet:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from stillhouse.core.cost.terms import parameters
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method, Student
-from stillhouse.plugins.factorize.choosing import matches, unmatched
 from stillhouse.plugins.factorize.factors import cut, factorised
-from stillhouse.plugins.factorize.layers import sorted_out
+from stillhouse.plugins.layers.matrices import sorted_out
+from stillhouse.plugins.layers.naming import matches, shortened, unmatched
 
 
 def refuse(method: Method, choice: Choice, context: Context) -> None:
@@ -33,7 +33,7 @@ def _refuse_patterns(network: nn.Module, patterns: str) -> None:
     said = f"; {'; '.join(named[:3])}" if named else ""
     raise UserError(
         f"factorize: layers: '{missing[0]}' names no layer that can be factorised{said}; expected "
-        f"patterns over {_shortened(layers)}"
+        f"patterns over {shortened(layers)}"
     )
 
 
@@ -45,7 +45,7 @@ def _refuse_readers(network: nn.Module, patterns: str, example: Tensor) -> None:
         return
     culprits = [name for name in called if not _runs(network, [name], example)]
     raise UserError(
-        f"factorize: the network around {_shortened(culprits)} reads the layer itself and does not "
+        f"factorize: the network around {shortened(culprits)} reads the layer itself and does not "
         f"only call it, so that two layers cannot take its place; leave it out: layers: "
         f"'{', '.join([patterns, *(f'!{name}' for name in culprits)])}'"
     )
@@ -98,8 +98,3 @@ def _refuse_sheet(method: Method, student: Student, choice: Choice, context: Con
             f"layers they stand for; it counts {counted:.0f} parameters, the factorised network "
             f"has {built}; use another model family, or choose fewer layers"
         )
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = [f"'{name}'" for name in names]
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")

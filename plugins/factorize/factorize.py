@@ -15,9 +15,9 @@ from stillhouse.core.evaluate import Artefact, Choice, Context, Method, Rebuild,
 from stillhouse.plugins.factorize.checking import refuse
 from stillhouse.plugins.factorize.choosing import ranks
 from stillhouse.plugins.factorize.factors import Spectrum, cut, factorised, spectral
-from stillhouse.plugins.factorize.layers import sorted_out
 from stillhouse.plugins.factorize.responses import spectra
 from stillhouse.plugins.factorize.sheet import factorised_sheet
+from stillhouse.plugins.layers.matrices import sorted_out
 
 if TYPE_CHECKING:
     from stillhouse.core.space import Columns

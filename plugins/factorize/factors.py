@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.elastic import SelfAttention
-from stillhouse.plugins.factorize.layers import Layer, module_name, sorted_out
 from stillhouse.plugins.factorize.pairs import FactorisedAttention, Pair, thin
+from stillhouse.plugins.layers.matrices import Layer, module_name, sorted_out
 
 
 @final

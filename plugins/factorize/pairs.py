@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stillhouse.core.elastic import SelfAttention
-from stillhouse.plugins.factorize.layers import Layer, Part
+from stillhouse.plugins.layers.matrices import Layer, Part
 
 Pair = tuple[Tensor, Tensor]
 """(rank, inputs times kernel), (outputs, rank)."""

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from stillhouse.core.evaluate import Split
 from stillhouse.plugins.factorize.factors import Spectrum, reduction
-from stillhouse.plugins.factorize.layers import Layer
 from stillhouse.plugins.factorize.pairs import inner_convolution
+from stillhouse.plugins.layers.matrices import Layer
 
 _BATCH: Final = 64
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
-from stillhouse.plugins.factorize.choosing import kept_rank, matches, share_of
+from stillhouse.plugins.factorize.choosing import kept_rank, share_of
+from stillhouse.plugins.layers.naming import matches
 
 _KINDS: Final = frozenset({"linear", "conv1d", "conv2d"})
 

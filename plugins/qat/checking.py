@@ -13,7 +13,9 @@ from stillhouse.core.cost.terms import parameters
 from stillhouse.core.elastic import SelfAttention
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method, Student
-from stillhouse.plugins.qat.finding import QKV, matches, module_name, sorted_out, unmatched
+from stillhouse.plugins.layers.matrices import QKV, module_name
+from stillhouse.plugins.layers.naming import shortened
+from stillhouse.plugins.qat.finding import matches, sorted_out, unmatched
 from stillhouse.plugins.qat.replacing import quantised
 
 _TRIED = 8
@@ -41,7 +43,7 @@ def _refuse_patterns(network: nn.Module, patterns: str) -> None:
     said = f"; {'; '.join(named[:3])}" if named else ""
     raise UserError(
         f"qat: layers: '{missing[0]}' names no layer that can be quantised{said}; expected "
-        f"patterns over {_shortened(layers)}"
+        f"patterns over {shortened(layers)}"
     )
 
 
@@ -53,7 +55,7 @@ def _refuse_readers(network: nn.Module, patterns: str, example: Tensor) -> None:
         return
     culprits = [name for name in called if not _runs(network, [name], example)]
     raise UserError(
-        f"qat: the network around {_shortened(culprits)} reads the layer itself and does not "
+        f"qat: the network around {shortened(culprits)} reads the layer itself and does not "
         f"only call it, so that another cannot take its place; leave it out: layers: "
         f"'{', '.join([patterns, *(f'!{name}' for name in culprits)])}'"
     )
@@ -111,8 +113,3 @@ def _refuse_sheet(method: Method, student: Student, choice: Choice, context: Con
             f"they stand for; it counts {counted:.0f} parameters, the quantised network has "
             f"{built}; use another model family, or choose fewer layers"
         )
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = [f"'{name}'" for name in names]
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")

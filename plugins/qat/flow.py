@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from stillhouse.plugins.qat.finding import module_name, sorted_out
+from stillhouse.plugins.layers.matrices import module_name
+from stillhouse.plugins.qat.finding import sorted_out
 
 _PASSING: Final = frozenset(
     {

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from stillhouse.core.elastic import SelfAttention
 from stillhouse.core.evaluate import Split
-from stillhouse.plugins.qat.finding import Part, module_name, sorted_out
+from stillhouse.plugins.layers.matrices import Part, module_name
+from stillhouse.plugins.qat.finding import sorted_out
 from stillhouse.plugins.qat.layers import (
     QuantisedAttention,
     QuantisedConvolution,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +13,8 @@ from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.cost.sheet import OperatorSheet
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method, Student
-from stillhouse.plugins.quantize.layers import NONE, known_layers, unmatched
+from stillhouse.plugins.layers.naming import shortened, unmatched
+from stillhouse.plugins.quantize.layers import NONE, known_layers
 
 _INTEGERS: Final = frozenset({onnx.TensorProto.INT8, onnx.TensorProto.UINT8})
 
@@ -34,7 +34,7 @@ def _refuse_patterns(student: Student, patterns: str, context: Context) -> None:
     if missing := unmatched(known, patterns):
         raise UserError(
             f"int8: layers: '{missing[0]}' names no layer that can be quantised; expected patterns "
-            f"over {_shortened(known)}"
+            f"over {shortened(known)}"
         )
 
 
@@ -69,8 +69,3 @@ def integers_held(model: onnx.ModelProto) -> int:
     """Weights of 8 bits in a graph; zero points are no matrices."""
     tensors = (c for c in model.graph.initializer if c.data_type in _INTEGERS)
     return sum(int(np.prod(tensor.dims)) for tensor in tensors if len(tensor.dims) > 1)
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = [f"'{name}'" for name in names]
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")

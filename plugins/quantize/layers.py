@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from stillhouse.core.cost.sheet import Operator
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Context, Student
 from stillhouse.core.measure import GraphForm
+from stillhouse.plugins.layers.naming import PARAMETERS, matches
 
 NONE: Final = "none"
 DYNAMIC: Final = "dynamic"
@@ -21,14 +21,6 @@ STATIC: Final = "static"
 LINEAR: Final = frozenset({DYNAMIC, STATIC})
 CONVOLUTION: Final = frozenset({STATIC})
 """What can be done with a layer of each kind; any other scheme leaves it float."""
-PARAMETERS: Final[Mapping[str, str]] = {
-    "attention_projections": "attention",
-    "feed_forward": "feed_forward",
-    "convolution": "convolution",
-    "front_end": "front_end",
-    "head": "head",
-}
-"""By the group of a sheet's row, the parameter that holds its scheme."""
 _KINDS: Final = frozenset({"linear", "conv1d", "conv2d"})
 _ADDED: Final = "head"
 """Group of layers that a method added to what the family builds: they answer."""
@@ -100,24 +92,3 @@ def _row_of(name: str, known: Mapping[str, Operator]) -> Operator | None:
     """The row that a part of a changed network comes from, by the plain rows' names."""
     found = origin(name, known)
     return known[found] if found else None
-
-
-def matches(name: str, patterns: str) -> bool:
-    """Whether a layer is among those that `layers` names."""
-    given = _split(patterns)
-    left_out = [p[1:].strip() for p in given if p.startswith("!")]
-    named = [p for p in given if not p.startswith("!")] or ["*"]
-    return any(fnmatchcase(name, p) for p in named) and not any(
-        fnmatchcase(name, p) for p in left_out
-    )
-
-
-def unmatched(names: Iterable[str], patterns: str) -> list[str]:
-    """The patterns that stand for none of the names."""
-    given = list(names)
-    plain = {p: p.removeprefix("!").strip() for p in _split(patterns)}
-    return [p for p, bare in plain.items() if not any(fnmatchcase(n, bare) for n in given)]
-
-
-def _split(patterns: str) -> list[str]:
-    return [p.strip() for p in patterns.split(",") if p.strip()]

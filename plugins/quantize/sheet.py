@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
+from stillhouse.plugins.layers.naming import PARAMETERS, matches
 from stillhouse.plugins.quantize.layers import (
     CONVOLUTION,
     DYNAMIC,
     LINEAR,
-    PARAMETERS,
     has_own_weights,
-    matches,
 )
 from stillhouse.plugins.quantize.weights import UNSIGNED
 

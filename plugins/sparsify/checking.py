@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from torch import nn
 from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method, Student
-from stillhouse.plugins.factorize.layers import sorted_out
-from stillhouse.plugins.sparsify.counting import counts, matches, unmatched
+from stillhouse.plugins.layers.matrices import sorted_out
+from stillhouse.plugins.layers.naming import shortened, unmatched
+from stillhouse.plugins.sparsify.counting import counts, matches
 
 
 def refuse(method: Method, choice: Choice, context: Context) -> None:
@@ -31,7 +31,7 @@ def _refuse_patterns(network: nn.Module, patterns: str) -> None:
     said = f"; {'; '.join(named[:3])}" if named else ""
     raise UserError(
         f"sparsify: layers: '{missing[0]}' names no layer whose weights can become zeros{said}; "
-        f"expected patterns over {_shortened(layers)}"
+        f"expected patterns over {shortened(layers)}"
     )
 
 
@@ -55,8 +55,3 @@ def _refuse_sheet(method: Method, student: Student, choice: Choice, context: Con
             f"layers they stand for; it counts {counted:.0f} zeros, the network would have {made}; "
             "use another model family, or choose fewer layers"
         )
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = [f"'{name}'" for name in names]
-    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")

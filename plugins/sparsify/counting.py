@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from stillhouse.core.cost.origin import origin
 from stillhouse.core.cost.sheet import Cells, Operator, OperatorSheet
 from stillhouse.core.evaluate import Context, Student
-from stillhouse.plugins.factorize import choosing
-from stillhouse.plugins.factorize.layers import Layer, sorted_out
+from stillhouse.plugins.layers import naming
+from stillhouse.plugins.layers.matrices import sorted_out
+from stillhouse.plugins.layers.naming import groups_of, own_value, plain_group
 
 Array = NDArray[np.float64]
 _KINDS: Final = frozenset({"linear", "conv1d", "conv2d"})
@@ -33,23 +33,13 @@ def zeros(share: Any, outputs: Any, entries: Any, among: Any) -> Array:
 
 def share_of(group: str, values: Mapping[str, Any]) -> Any:
     """The sparsity of a group's layers among parameters, or columns of them."""
-    own = values.get(choosing.PARAMETERS.get(group, ""))
-    missing = own is None or (isinstance(own, np.ndarray) and own.dtype == object)
-    return values["sparsity"] if missing else own
+    own = own_value(group, values)
+    return values["sparsity"] if own is None else own
 
 
 def matches(name: str, patterns: str) -> bool:
     """Whether `layers` names a layer, or what an earlier method made it a part of."""
-    left_out = [p for p in patterns.split(",") if p.strip().startswith("!")]
-    named = ",".join(p for p in patterns.split(",") if not p.strip().startswith("!"))
-    inside = any(choosing.matches(one, named) for one in lineage(name))
-    out = any(not choosing.matches(one, ",".join(["*", *left_out])) for one in lineage(name))
-    return inside and not out
-
-
-def unmatched(names: Collection[str], patterns: str) -> list[str]:
-    """The patterns that stand for none of the names."""
-    return choosing.unmatched(names, patterns)
+    return naming.matches(name, patterns, lineage)
 
 
 def lineage(name: str) -> Iterator[str]:
@@ -63,11 +53,11 @@ def lineage(name: str) -> Iterator[str]:
 def counts(student: Student, params: Any, context: Context) -> dict[str, int]:
     """The zeros of each layer that has any, by name."""
     layers, _ = sorted_out(student.module)
-    groups = _groups(student, context)
+    groups = groups_of(student, context)
     found = {}
     for name, layer in layers.items():
         whole = origin(name, groups)
-        group = groups[whole] if whole else _plain(layer)
+        group = groups[whole] if whole else plain_group(layer.part)
         share = share_of(group, vars(params))
         outputs, entries = layer.matrix.shape
         number = int(zeros(share, outputs, entries, params.among))
@@ -90,13 +80,3 @@ def sparse_sheet(sheet: OperatorSheet, columns: Mapping[str, Any], patterns: str
         return {"density": 1 - number / whole} if np.any(number) else None
 
     return sheet.map(density)
-
-
-def _groups(student: Student, context: Context) -> dict[str, str]:
-    family = context.family
-    sheet = family.sheet(student.structure, family.columns([student.structure]))
-    return {row.name: row.group for row in sheet.rows}
-
-
-def _plain(layer: Layer) -> str:
-    return "convolution" if isinstance(layer.part, (nn.Conv1d, nn.Conv2d)) else "linear"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.core.evaluate import Split
-from stillhouse.plugins.factorize.layers import Layer, sorted_out
+from stillhouse.plugins.layers.matrices import Layer, sorted_out
 
 _BATCH: Final = 64
 Sizes = Mapping[str, Tensor]

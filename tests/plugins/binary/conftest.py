@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from stillhouse.core.evaluate import Classification, Context, Split, State, Student, TaskData
-from stillhouse.core.plugin import Catalogue
+from stillhouse.core.evaluate import Context, State
 from stillhouse.plugins.binary.geometry import Geometry
 from stillhouse.plugins.binary.info import BinaryParams
 from stillhouse.plugins.binary.layer import BinaryLayer
@@ -33,32 +31,10 @@ SHAPES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def made(name: str) -> tuple[Context, State]:
-    """A context, and a state with a student of random weights."""
-    family, shape, given = SHAPES[name]
-    catalogue = Catalogue.discover()
-    info = catalogue.model(family)
-    built = catalogue.resolve(info)()
-    full = built.structure(info.params(**given), shape, 3)
-    generator = torch.Generator().manual_seed(0)
-
-    def split(part: Any, samples: int) -> Split:
-        targets = torch.arange(samples) % 3
-        shift = targets.reshape(-1, *(1 for _ in shape))
-        return Split(part, torch.randn(samples, *shape, generator=generator) + shift, targets)
-
-    data = TaskData(
-        split("train", 24), split("tuning", 3), split("validation", 6), split("test", 3), "tiny"
-    )
-    context = Context(Classification("tiny", data, ("a", "b", "c")), built, full)
-    module = built.build(full, generator).eval()
-    return context, State({}, data, Student(built.name, full, module, updates=5))
-
-
 @pytest.fixture
-def network(untouched_global_generator: None) -> Callable[[str], tuple[Context, State]]:
-    torch.set_num_threads(1)
-    return made
+def network(networks: Callable[..., Any]) -> Callable[[str], tuple[Context, State]]:
+    found: Callable[[str], tuple[Context, State]] = networks(SHAPES)
+    return found
 
 
 @pytest.fixture
@@ -80,16 +56,7 @@ def layer() -> Callable[..., BinaryLayer]:
 
 
 @pytest.fixture
-def columns() -> Callable[..., dict[str, Any]]:
+def columns(columns_of: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Parameters as columns over `count` candidates."""
-
-    def over(count: int, **given: Any) -> dict[str, Any]:
-        values = vars(BinaryParams()) | given
-        return {
-            name: value
-            if isinstance(value, np.ndarray)
-            else np.full(count, value, object if isinstance(value, (str, bool)) else float)
-            for name, value in values.items()
-        }
-
+    over: Callable[..., dict[str, Any]] = columns_of(BinaryParams)
     return over

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillhouse.plugins.factorize.choosing import kept_rank, matches, share_of, unmatched
+from stillhouse.plugins.factorize.choosing import kept_rank, share_of
+from stillhouse.plugins.layers.naming import matches, unmatched
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 10, 64])

@@ -23,8 +23,8 @@ from stillhouse.plugins.distil.info import DistilParams
 from stillhouse.plugins.factorize.factorize import Factorize
 from stillhouse.plugins.factorize.factors import Spectrum, factorised, spectral
 from stillhouse.plugins.factorize.info import FactorizeParams
-from stillhouse.plugins.factorize.layers import Layer, sorted_out
 from stillhouse.plugins.factorize.pairs import FactorisedAttention, thin
+from stillhouse.plugins.layers.matrices import Layer, sorted_out
 from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams
 from stillhouse.plugins.targets.onnxruntime_cpu import OnnxRuntimeCpu
 

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from stillhouse.core.evaluate import Split
 from stillhouse.plugins.factorize.factors import Spectrum
-from stillhouse.plugins.factorize.layers import Layer
 from stillhouse.plugins.factorize.pairs import thin
 from stillhouse.plugins.factorize.responses import spectra
+from stillhouse.plugins.layers.matrices import Layer
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:

@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from stillhouse.core.evaluate import (
-    Artefact,
-    Choice,
-    Classification,
-    Context,
-    Split,
-    State,
-    Student,
-    TaskData,
-)
-from stillhouse.core.plugin import Catalogue
+from stillhouse.core.evaluate import Artefact, Choice, Context, State
 from stillhouse.plugins.qat.info import QatParams
 from stillhouse.plugins.qat.qat import Qat
 
@@ -38,37 +27,21 @@ SHAPES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def made(name: str) -> tuple[Context, State]:
-    """A context, and a state with a student of random weights, biases and running statistics."""
-    family, shape, given = SHAPES[name]
-    catalogue = Catalogue.discover()
-    info = catalogue.model(family)
-    built = catalogue.resolve(info)()
-    full = built.structure(info.params(**given), shape, 3)
-    generator = torch.Generator().manual_seed(0)
-
-    def split(part: Any, samples: int) -> Split:
-        targets = torch.arange(samples) % 3
-        shift = targets.reshape(-1, *(1 for _ in shape))
-        return Split(part, torch.randn(samples, *shape, generator=generator) + shift, targets)
-
-    data = TaskData(
-        split("train", 24), split("tuning", 3), split("validation", 6), split("test", 3), "tiny"
-    )
-    context = Context(Classification("tiny", data, ("a", "b", "c")), built, full)
-    module = built.build(full, generator).eval()
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            if name.endswith(("bias", "running_mean")):
-                tensor.normal_(0, 0.2, generator=generator)
-            if name.endswith("running_var"):
-                tensor.uniform_(0.5, 2, generator=generator)
-    return context, State({}, data, Student(built.name, full, module, updates=5))
-
-
 @pytest.fixture
-def network(untouched_global_generator: None) -> Callable[[str], tuple[Context, State]]:
-    torch.set_num_threads(1)
+def network(networks: Callable[..., Any]) -> Callable[[str], tuple[Context, State]]:
+    """As elsewhere, with random biases and running statistics too."""
+
+    def made(name: str) -> tuple[Context, State]:
+        context, state = networks(SHAPES)(name)
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for key, tensor in state.student.module.state_dict().items():
+                if key.endswith(("bias", "running_mean")):
+                    tensor.normal_(0, 0.2, generator=generator)
+                if key.endswith("running_var"):
+                    tensor.uniform_(0.5, 2, generator=generator)
+        return context, state
+
     return made
 
 
@@ -85,16 +58,7 @@ def applied() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def columns() -> Callable[..., dict[str, Any]]:
+def columns(columns_of: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """Parameters as columns over `count` candidates."""
-
-    def over(count: int, **given: Any) -> dict[str, Any]:
-        values = vars(QatParams()) | given
-        return {
-            name: value
-            if isinstance(value, np.ndarray)
-            else np.full(count, value, object if isinstance(value, (str, type(None))) else float)
-            for name, value in values.items()
-        }
-
+    over: Callable[..., dict[str, Any]] = columns_of(QatParams)
     return over

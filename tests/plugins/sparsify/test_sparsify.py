@@ -25,7 +25,7 @@ from stillhouse.plugins.distil.distil import Distil
 from stillhouse.plugins.distil.info import DistilParams
 from stillhouse.plugins.factorize.factorize import Factorize
 from stillhouse.plugins.factorize.info import FactorizeParams
-from stillhouse.plugins.factorize.layers import sorted_out
+from stillhouse.plugins.layers.matrices import sorted_out
 from stillhouse.plugins.sparsify.info import SparsifyParams
 from stillhouse.plugins.sparsify.sparsify import Sparsify
 from stillhouse.plugins.targets.info import OnnxRuntimeCpuParams

@@ -1,4 +1,4 @@
-"""Which parts of a network are one matrix that two thinner ones can replace, and which are not."""
+"""Which parts of a network apply one matrix of their own, and which do not."""
 
 from __future__ import annotations
 
@@ -53,13 +53,18 @@ def module_name(layer: str, part: Part) -> str:
     return layer.removesuffix(f".{QKV}") if isinstance(part, SelfAttention) else layer
 
 
-def sorted_out(network: nn.Module) -> tuple[dict[str, Layer], dict[str, str]]:
-    """The layers by name, in order; and by name why the network's other weights stay whole."""
+def sorted_out(
+    network: nn.Module, grouped: bool = False
+) -> tuple[dict[str, Layer], dict[str, str]]:
+    """The layers by name, in order; and by name why the network's other weights are none.
+
+    With `grouped` convolutions in groups count as layers too.
+    """
     layers: dict[str, Layer] = {}
     whole: dict[str, str] = {}
     uses = _uses(network)
     for name, part in network.named_modules():
-        if (reason := _reason(name, part, uses)) is not None:
+        if (reason := _reason(name, part, uses, grouped)) is not None:
             whole[name] = reason
         elif isinstance(part, SelfAttention):
             layers[f"{name}.{QKV}"] = Layer(part)
@@ -74,7 +79,7 @@ def _uses(network: nn.Module) -> Counter[int]:
     return Counter(id(w) for _, part in parts for w in part.parameters(recurse=False))
 
 
-def _reason(name: str, part: nn.Module, uses: Mapping[int, int]) -> str | None:
+def _reason(name: str, part: nn.Module, uses: Mapping[int, int], grouped: bool) -> str | None:
     """Why a module's own weights stay; None where they need not, or there are none."""
     own = dict(part.named_parameters(recurse=False))
     if type(part) not in _KINDS:
@@ -82,7 +87,7 @@ def _reason(name: str, part: nn.Module, uses: Mapping[int, int]) -> str | None:
         return f"it is of the kind {type(part).__name__}" if holds else None
     if not name:
         return "it is the network itself"
-    if isinstance(part, (nn.Conv1d, nn.Conv2d)) and part.groups > 1:
+    if isinstance(part, (nn.Conv1d, nn.Conv2d)) and part.groups > 1 and not grouped:
         return f"it convolves in {part.groups} groups"
     if not own.keys() & {"weight", "qkv_weight"}:
         return "its weight is no parameter of its own"

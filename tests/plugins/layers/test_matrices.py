@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from stillhouse.plugins.factorize.layers import sorted_out
+from stillhouse.plugins.layers.matrices import sorted_out
 
 
 class Odd(nn.Module):
