@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stillhouse.core.cost.terms import parameters
 from stillhouse.core.elastic import SelfAttention
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method, Student
 from stillhouse.plugins.layers.matrices import QKV, module_name
 from stillhouse.plugins.layers.naming import shortened
-from stillhouse.plugins.qat.finding import matches, sorted_out, unmatched
+from stillhouse.plugins.layers.refusing import ran, refuse_patterns, refuse_sheet
+from stillhouse.plugins.qat.finding import lineage, matches, sorted_out
 from stillhouse.plugins.qat.replacing import quantised
 
 _TRIED = 8
@@ -26,7 +24,8 @@ def refuse(method: Method, choice: Choice, context: Context) -> None:
     network = context.family.build(context.full, torch.Generator().manual_seed(0)).eval()
     _refuse_patterns(network, choice.params.layers)
     _refuse_readers(network, choice.params.layers, context.task.example(1))
-    _refuse_sheet(method, Student(context.family.name, context.full, network), choice, context)
+    student = Student(context.family.name, context.full, network)
+    refuse_sheet(method, student, choice, context, name="qat", made="quantised")
 
 
 def _refuse_patterns(network: nn.Module, patterns: str) -> None:
@@ -37,13 +36,8 @@ def _refuse_patterns(network: nn.Module, patterns: str) -> None:
             f"qat: the network has no layer that can be quantised ({reasons or 'no weights'}); "
             "expected linear layers, convolutions or attention; use another model family"
         )
-    if not (missing := unmatched(layers, patterns)):
-        return
-    named = [f"'{name}': {why}" for name, why in others.items() if matches(name, missing[0])]
-    said = f"; {'; '.join(named[:3])}" if named else ""
-    raise UserError(
-        f"qat: layers: '{missing[0]}' names no layer that can be quantised{said}; expected "
-        f"patterns over {shortened(layers)}"
+    refuse_patterns(
+        layers, others, patterns, method="qat", can="that can be quantised", known=lineage
     )
 
 
@@ -64,7 +58,7 @@ def _refuse_readers(network: nn.Module, patterns: str, example: Tensor) -> None:
 def _called(network: nn.Module, names: Iterable[str], example: Tensor) -> list[str] | None:
     """Those of the layers that a run calls; None where the network does not run at all."""
     layers, _ = sorted_out(network)
-    return _ran(network, {name: layers[name] for name in names}, example)
+    return ran(network, {name: layers[name] for name in names}, example)
 
 
 def _runs(network: nn.Module, names: Iterable[str], example: Tensor) -> bool:
@@ -77,39 +71,4 @@ def _runs(network: nn.Module, names: Iterable[str], example: Tensor) -> bool:
         attends = isinstance(layers[name], SelfAttention)
         inner = holder.get_submodule(QKV) if attends else holder
         steps[name] = inner.get_submodule("steps")
-    return _ran(twin, steps, example) == list(steps)
-
-
-def _ran(network: nn.Module, parts: dict[str, Any], example: Tensor) -> list[str] | None:
-    ran: set[str] = set()
-    handles = [
-        part.register_forward_hook(lambda *_, n=name: ran.add(n)) for name, part in parts.items()
-    ]
-    try:
-        with torch.no_grad():
-            network(example)
-    except Exception:  # modules raise whatever they like
-        return None
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [name for name in parts if name in ran]
-
-
-def _refuse_sheet(method: Method, student: Student, choice: Choice, context: Context) -> None:
-    """Raise where a family's rows are not called like its layers: costs would be wrong."""
-    columns: dict[str, Any] = {
-        name: np.array([value], object if isinstance(value, (str, type(None))) else float)
-        for name, value in vars(choice.params).items()
-    }
-    family = context.family
-    plain = family.sheet(student.structure, family.columns([student.structure]))
-    counted = float(parameters(method.sheet(plain, columns, context))[0])
-    changed = method.skeleton(student, choice, context) or student
-    built = sum(weight.numel() for weight in changed.module.parameters())
-    if counted != built:
-        raise UserError(
-            f"qat: expected the operator sheet of {family.name} to call its rows like the layers "
-            f"they stand for; it counts {counted:.0f} parameters, the quantised network has "
-            f"{built}; use another model family, or choose fewer layers"
-        )
+    return ran(twin, steps, example) == list(steps)

@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
-from torch import nn
 
 from stillhouse.core.cost.kinds import KINDS
 from stillhouse.core.errors import UserError
 from stillhouse.core.evaluate import Choice, Context, Method, Student
 from stillhouse.plugins.layers.matrices import sorted_out
-from stillhouse.plugins.layers.naming import shortened, unmatched
-from stillhouse.plugins.sparsify.counting import counts, matches
+from stillhouse.plugins.layers.refusing import as_columns, refuse_patterns
+from stillhouse.plugins.sparsify.counting import counts
 
 
 def refuse(method: Method, choice: Choice, context: Context) -> None:
     """Raise UserError for patterns and sheets that the method cannot work with."""
     network = context.family.build(context.full, torch.Generator().manual_seed(0)).eval()
-    _refuse_patterns(network, choice.params.layers)
-    _refuse_sheet(method, Student(context.family.name, context.full, network), choice, context)
-
-
-def _refuse_patterns(network: nn.Module, patterns: str) -> None:
     layers, whole = sorted_out(network)
-    if not (missing := unmatched(layers, patterns)):
-        return
-    named = [f"'{name}': {why}" for name, why in whole.items() if matches(name, missing[0])]
-    said = f"; {'; '.join(named[:3])}" if named else ""
-    raise UserError(
-        f"sparsify: layers: '{missing[0]}' names no layer whose weights can become zeros{said}; "
-        f"expected patterns over {shortened(layers)}"
-    )
+    patterns, can = choice.params.layers, "whose weights can become zeros"
+    refuse_patterns(layers, whole, patterns, method="sparsify", can=can)
+    _refuse_sheet(method, Student(context.family.name, context.full, network), choice, context)
 
 
 def _refuse_sheet(method: Method, student: Student, choice: Choice, context: Context) -> None:
     """Raise where a family's rows are not called like its layers: costs would be wrong."""
-    columns: dict[str, Any] = {
-        name: np.array([value], object if isinstance(value, (str, type(None))) else float)
-        for name, value in vars(choice.params).items()
-    }
     family = context.family
     plain = family.sheet(student.structure, family.columns([student.structure]))
-    sparse = method.sheet(plain, columns, context)
+    sparse = method.sheet(plain, as_columns(choice.params), context)
     counted = sum(
         float(np.sum(row["active"] * KINDS[row.kind].weights(row) * (1 - row["density"])))
         for row in sparse.rows
