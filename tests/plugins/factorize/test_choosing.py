@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from stillhouse.plugins.factorize.choosing import kept_rank, share_of
-from stillhouse.plugins.layers.naming import matches, unmatched
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 10, 64])
@@ -21,15 +20,6 @@ def test_a_rank_is_kept_only_where_two_layers_have_fewer_weights() -> None:
     assert kept_rank(4 / 8, 8, 8) == 0
     assert kept_rank(0.01, 8, 8) == 1
     assert kept_rank(np.array([0.1, 0.5, 1.0]), 4, 64).tolist() == [1, 2, 0]
-
-
-def test_patterns_name_layers_and_leave_layers_out() -> None:
-    assert matches("blocks.0.feed_forward.up", "*")
-    assert matches("blocks.0.feed_forward.up", "*.up, *.down")
-    assert not matches("head", "*.up, *.down")
-    assert not matches("blocks.0.feed_forward.up", "!*.up")
-    assert matches("head", "!*.up")
-    assert unmatched(["a.up", "head"], "*.up, !hear, !head, x*") == ["!hear", "x*"]
 
 
 def test_groups_without_a_share_of_their_own_have_the_common_one() -> None:
