@@ -11,6 +11,7 @@ from stillhouse.core.config.runfile import RunFile as RunFile
 from stillhouse.core.config.runfile import load as load
 from stillhouse.core.config.runfile import parse as parse
 from stillhouse.core.config.schema import json_schema as json_schema
+from stillhouse.core.config.settings import ExecuteSection as ExecuteSection
 from stillhouse.core.config.settings import SearchSettings as SearchSettings
 from stillhouse.core.config.settings import TargetSettings as TargetSettings
 from stillhouse.core.config.settings import TrainSection as TrainSection

@@ -95,7 +95,8 @@ class TeacherSection:
 class SearchSection:
     """Objectives, limits and the search's settings (see `SearchSettings`).
 
-    `fidelity` is one share of the full budget, or the rungs of a ladder, increasing.
+    `fidelity` is one share of the full budget, or the rungs of a ladder, increasing. `ahead` is
+    settled in a run file that was read.
     """
 
     maximize: tuple[str, ...]
@@ -104,6 +105,7 @@ class SearchSection:
     sampler: PluginUse
     evaluations: int
     batch: int
+    ahead: int | None
     fidelity: float | tuple[float, ...]
     eta: int
     finalists: int

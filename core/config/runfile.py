@@ -20,6 +20,7 @@ from stillhouse.core.config.records import (
 from stillhouse.core.config.sections import (
     name_from,
     plugin_file,
+    read_execute,
     read_flag,
     read_name,
     read_plugins,
@@ -28,8 +29,9 @@ from stillhouse.core.config.sections import (
     read_target,
     read_teacher,
     read_train,
+    settled_ahead,
 )
-from stillhouse.core.config.settings import TrainSection
+from stillhouse.core.config.settings import ExecuteSection, TrainSection
 from stillhouse.core.config.uses import read_recipe, read_use
 from stillhouse.core.config.values import Setting
 from stillhouse.core.config.written import written
@@ -40,9 +42,10 @@ from stillhouse.core.plugin.records import TaskInfo
 if TYPE_CHECKING:
     from stillhouse.core.plugin.catalogue import Catalogue
 
+INLINE: Final = ExecuteSection(kind="inline")
 KEYS: Final = (
     "name", "plugins", "task", "teacher", "student", "recipe", "search", "target", "baselines",
-    "train",
+    "train", "execute",
 )  # fmt: skip
 KEY_OF_PLUGINS: Final = "plugins"
 REQUIRED: Final[Mapping[str, str]] = {
@@ -75,6 +78,7 @@ class RunFile:
     target: TargetSection
     baselines: bool
     train: TrainSection
+    execute: ExecuteSection = INLINE
     student_channels: tuple[int, ...] = ()
     plugins: str = ""
     source: str = field(default="", compare=False)
@@ -164,16 +168,20 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
     teacher = read_teacher(given["teacher"], setting)
     same = (teacher.model, teacher.training.channels)
     student, channels = optional("student", lambda spot: read_student(spot, setting), same)
+    execute = optional("execute", lambda spot: read_execute(spot, setting), INLINE)
     return RunFile(
         name=optional("name", read_name, name_from(Path(source).stem)),
         task=task,
         teacher=teacher,
         student=student,
         recipe=read_recipe(given["recipe"], setting),
-        search=read_search(given["search"], setting, _metrics(task, setting.plugins)),
+        search=settled_ahead(
+            read_search(given["search"], setting, _metrics(task, setting.plugins)), execute
+        ),
         target=read_target(given["target"], setting),
         baselines=optional("baselines", read_flag, True),
         train=optional("train", lambda train: read_train(train, setting), TrainSection()),
+        execute=execute,
         student_channels=channels,
         plugins=plugins,
         source=source,

@@ -12,7 +12,12 @@ from typing import Any, Final
 from stillhouse.core.config.records import Plugins
 from stillhouse.core.config.runfile import parse
 from stillhouse.core.config.sections import DEFAULT_SAMPLER
-from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
+from stillhouse.core.config.settings import (
+    ExecuteSection,
+    SearchSettings,
+    TargetSettings,
+    TrainSection,
+)
 from stillhouse.core.config.teacher import TeacherTraining
 from stillhouse.core.config.written import inline
 from stillhouse.core.cost.limits import COST_NAMES
@@ -28,6 +33,7 @@ _ENGINE: Final[Mapping[str, type[Params]]] = {
     "search": SearchSettings,
     "profile": TargetSettings,
     "train": TrainSection,
+    "execute": ExecuteSection,
 }
 
 

@@ -7,7 +7,12 @@ from typing import Any, Final, TypeAlias
 
 from stillhouse.core.config.records import Plugins
 from stillhouse.core.config.runfile import REQUIRED
-from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
+from stillhouse.core.config.settings import (
+    ExecuteSection,
+    SearchSettings,
+    TargetSettings,
+    TrainSection,
+)
 from stillhouse.core.config.teacher import (
     NetworkTraining,
     StudentView,
@@ -67,6 +72,7 @@ def json_schema(catalogue: Plugins) -> Schema:
                 "target": _flat(catalogue, "runtime", "target", TargetSettings),
                 "baselines": {"type": "boolean", "description": "train the control networks"},
                 "train": _params(catalogue, declared(TrainSection)),
+                "execute": _params(catalogue, declared(ExecuteSection)),
             },
             REQUIRED,
         ),

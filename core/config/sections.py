@@ -15,7 +15,12 @@ from stillhouse.core.config.records import (
     TargetSection,
     TeacherSection,
 )
-from stillhouse.core.config.settings import SearchSettings, TargetSettings, TrainSection
+from stillhouse.core.config.settings import (
+    ExecuteSection,
+    SearchSettings,
+    TargetSettings,
+    TrainSection,
+)
 from stillhouse.core.config.teacher import StudentView, TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
 from stillhouse.core.config.values import Setting, read_values
@@ -73,6 +78,30 @@ def read_train(spot: Spot, setting: Setting) -> TrainSection:
     given = spot.entries(tuple(p.name for p in params))
     fixed = _engine(setting, "training settings are")
     return TrainSection(**read_values(spot, given, params, fixed).fixed)
+
+
+def read_execute(spot: Spot, setting: Setting) -> ExecuteSection:
+    """Where evaluations run, its kind settled."""
+    params = declared(ExecuteSection)
+    given = spot.entries(tuple(p.name for p in params))
+    fixed = dict(read_values(spot, given, params, _engine(setting, "workers are")).fixed)
+    kind = fixed["kind"] or ("processes" if fixed["workers"] > 1 else "inline")
+    if kind == "inline" and fixed["workers"] > 1:
+        raise given["workers"].error(
+            f"expected 1 with kind: inline, which is this process alone, got {fixed['workers']}; "
+            "use kind: processes, or ray"
+        )
+    if kind == "ray" and "workers" not in given:
+        raise spot.error("expected how many workers a Ray cluster is asked for (workers: 8)")
+    return ExecuteSection(**{**fixed, "kind": kind})
+
+
+def settled_ahead(search: SearchSection, execute: ExecuteSection) -> SearchSection:
+    """The search with its batches ahead settled: enough for two jobs a worker."""
+    if search.ahead is not None:
+        return search
+    pooled = execute.kind != "inline"
+    return replace(search, ahead=-(-2 * execute.workers // search.batch) if pooled else 0)
 
 
 def read_search(

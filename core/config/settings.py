@@ -10,6 +10,14 @@ class SearchSettings(Params):
 
     evaluations: int = param(200, low=1, searchable=False, help="candidates to evaluate in all")
     batch: int = param(10, low=1, searchable=False, help="candidates proposed at a time")
+    ahead: int | None = param(
+        None,
+        low=0,
+        high=100_000,
+        searchable=False,
+        help="batches proposed before the results of an earlier one are known; without it, 0 for "
+        "one worker and as many as keep several busy",
+    )
     fidelity: float = param(
         0.0,
         low=0.0,
@@ -89,4 +97,69 @@ class TrainSection(Params):
         high=64,
         searchable=False,
         help="processes that train the teacher and prepare the methods together, one a GPU",
+    )
+
+
+class ExecuteSection(Params):
+    """Where evaluations run; the outcome does not depend on it."""
+
+    kind: str | None = param(
+        None,
+        choices=("inline", "processes", "ray"),
+        searchable=False,
+        help="in this process, in processes of this machine, or on a Ray cluster; without it, "
+        "inline for one worker and processes for several",
+    )
+    workers: int = param(
+        1, low=1, high=100_000, searchable=False, help="evaluations under way at a time"
+    )
+    threads: int = param(
+        1, low=1, high=1024, searchable=False, help="CPU threads of each worker (not inline)"
+    )
+    deterministic: bool = param(
+        True,
+        searchable=False,
+        help="results are learnt in the order of the proposals, so that the outcome depends "
+        "neither on the number of workers nor on who is first; false learns each as it comes",
+    )
+    timeout_s: float | None = param(
+        None,
+        low=0.001,
+        searchable=False,
+        help="time that an evaluation may take before its worker is ended",
+    )
+    memory_mb: float | None = param(
+        None,
+        low=1.0,
+        searchable=False,
+        help="memory that a worker may take (10^6 bytes) before it is ended",
+    )
+    retries: int = param(
+        2,
+        low=0,
+        high=100,
+        searchable=False,
+        help="attempts after a first one whose worker died, before the candidate counts as failed",
+    )
+    address: str = param(
+        "local",
+        searchable=False,
+        help="Ray cluster: auto, host:port, ray://host:port, or local to start one here",
+    )
+    cpus: float | None = param(
+        None, low=0.0, searchable=False, help="CPUs that Ray keeps for a worker; its threads"
+    )
+    gpus: float = param(
+        0.0, low=0.0, high=64.0, searchable=False, help="GPUs that Ray keeps for a worker, or parts"
+    )
+    placement: str = param(
+        "default",
+        choices=("default", "spread"),
+        searchable=False,
+        help="how Ray places workers: fill nodes one by one, or spread over them",
+    )
+    store: str | None = param(
+        None,
+        searchable=False,
+        help="folder or URL (file, s3, gs, ... of fsspec) where workers and runs share artefacts",
     )

@@ -9,7 +9,7 @@ import yaml
 
 from stillhouse.core.config.records import PluginUse, SearchSection, TargetSection
 from stillhouse.core.config.scalars import resolve
-from stillhouse.core.config.settings import SearchSettings
+from stillhouse.core.config.settings import ExecuteSection, SearchSettings
 from stillhouse.core.config.teacher import StudentView, engine_keys
 from stillhouse.core.plugin.params import Params, declared
 
@@ -70,6 +70,7 @@ def written(run: RunFile) -> str:
             "target": _target(run.target),
             "baselines": run.baselines,
             "train": asdict(run.train),
+            **_execute(run),
         }
     )
 
@@ -79,6 +80,12 @@ def _student(run: RunFile) -> dict[str, Any]:
     if (run.student, run.student_channels) == (run.teacher.model, run.teacher.training.channels):
         return {}
     return {"student": _network(run.student, StudentView(channels=run.student_channels))}
+
+
+def _execute(run: RunFile) -> dict[str, Any]:
+    """The section of a run that is not evaluated in one process alone."""
+    inline = ExecuteSection(kind="inline")
+    return {} if run.execute == inline else {"execute": asdict(run.execute)}
 
 
 def _network(use: PluginUse, engine: Params) -> dict[str, Any]:

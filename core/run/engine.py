@@ -7,26 +7,27 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 from stillhouse.core.atomic import write_atomically
 from stillhouse.core.errors import TrainingError, UserError
-from stillhouse.core.evaluate import Progress
+from stillhouse.core.evaluate import Progress, Student
 from stillhouse.core.evaluate.artefacts import fingerprint
 from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
+from stillhouse.core.measure import DeviceFile
 from stillhouse.core.plain_json import read
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.arms import compare
 from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
-from stillhouse.core.run.costing import device_note, open_device, settle_costs
+from stillhouse.core.run.costing import Costing, device_note, open_device, settle_costs
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.finalists import Finalist, recipe_facts
 from stillhouse.core.run.goals import Goals
-from stillhouse.core.run.ledger import Ledger
+from stillhouse.core.run.ledger import Entry, Ledger
 from stillhouse.core.run.network_latency import network_latency
 from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.pool import keep_pool
@@ -73,21 +74,32 @@ def _seconds_in(path: Path) -> dict[str, float]:
         return {}
 
 
-def execute(
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """A run whose evaluations are spent; nothing is exported or certified yet."""
+
+    opened: Opened
+    device: DeviceFile
+    costing: Costing
+    teacher: Student
+    goals: Goals
+    evaluator: Evaluator
+    study: Study
+    entries: Sequence[Entry]
+    notes: Sequence[str]
+
+
+def explore(
     plan: Plan,
     catalogue: Catalogue,
     directory: RunDirectory,
     progress: Progress,
-    clock: Clock = time.monotonic,
-) -> RunSummary:
-    """Run a plan in a directory held by the caller; continue where an earlier try stopped.
+    watch: Stopwatch,
+) -> Explored:
+    """The first half of a run in a directory held by the caller: up to the last evaluation.
 
-    Raises:
-        LimitError: limits on known costs cannot be met, before anything is trained; or no
-            evaluated candidate meets those on metrics, after all evaluations.
-        StillhouseError: what else the user can mend; everything finished so far is kept.
+    Raises like `execute`.
     """
-    watch = Stopwatch(directory.folder / "stages.json", clock)
     opened = open_run(plan, catalogue, directory, progress)
     objectives(opened)
     refuse_hopeless(opened)
@@ -113,10 +125,33 @@ def execute(
         study = make_study(opened, costing.costs, costing.feasible, goals)
         with Ledger(directory.ledger, _fingerprint(opened, costing.facts(), goals)) as ledger:
             entries = search(opened, evaluator, study, ledger, goals)
-    exports = directory.folder / "exports"
+    notes = (*fresh, *costing.notes, *_sampler_notes(opened, study))
+    return Explored(
+        opened, device, costing, teacher, goals, evaluator, study, entries, notes
+    )  # fmt: skip
+
+
+def execute(
+    plan: Plan,
+    catalogue: Catalogue,
+    directory: RunDirectory,
+    progress: Progress,
+    clock: Clock = time.monotonic,
+) -> RunSummary:
+    """Run a plan in a directory held by the caller; continue where an earlier try stopped.
+
+    Raises:
+        LimitError: limits on known costs cannot be met, before anything is trained; or no
+            evaluated candidate meets those on metrics, after all evaluations.
+        StillhouseError: what else the user can mend; everything finished so far is kept.
+    """
+    watch = Stopwatch(directory.folder / "stages.json", clock)
+    done = explore(plan, catalogue, directory, progress, watch)
+    opened, device, costing, goals = done.opened, done.device, done.costing, done.goals
+    evaluator, exports = done.evaluator, directory.folder / "exports"
     with watch.stage("finalists"):
         certified = certify(
-            opened, evaluator, device, entries, costing.finalist_limits, goals, exports
+            opened, evaluator, device, done.entries, costing.finalist_limits, goals, exports
         )
         certified, arms = compare(
             opened, evaluator, device, certified, costing.finalist_limits, goals, exports
@@ -124,11 +159,11 @@ def execute(
         exhibits, unshown = _exhibits(evaluator, certified.passed[0])
     with watch.stage("controls"):
         controls, unfinished = _controls(opened, evaluator, certified.passed[0])
-    said = (fresh, costing.notes, _sampler_notes(opened, study), certified.notes, arms.notes)
+    said = (done.notes, certified.notes, arms.notes)
     notes = [note for some in (*said, unshown, unfinished) for note in some]
     told = Told(
-        opened, device, costing, goals, entries, teacher, certified, controls, exports, notes,
-        arms, exhibits,
+        opened, device, costing, goals, done.entries, done.teacher, certified, controls, exports,
+        notes, arms, exhibits,
     )  # fmt: skip
     summary = summarise(told, watch.seconds)
     save_best(told, summary)
