@@ -7,8 +7,12 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from stillhouse.core.cli.printable import printable
+
 COMMANDS = (
     "search",
+    "sweep",
+    "status",
     "plan",
     "init",
     "plugins",
@@ -24,13 +28,15 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2 for user errors, 130 when interrupted)."""
     from stillhouse.core.errors import StillhouseError
+    from stillhouse.core.run.stopping import terminable
 
     parser = make_parser()
     args = parser.parse_args(arguments)
     try:
-        return int(args.run(args))
+        with terminable():
+            return int(args.run(args))
     except StillhouseError as error:
-        print(_printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
+        print(printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -38,11 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 141
-
-
-def _printable(text: str) -> str:
-    """The text with escapes for what moves a terminal's cursor; messages quote strangers' files."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def make_parser() -> argparse.ArgumentParser:

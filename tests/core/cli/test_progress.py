@@ -1,8 +1,19 @@
 from __future__ import annotations
 
-import pytest
+import os
+import pty
+import sys
+import termios
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import IO
 
-from stillhouse.core.cli.progress import Lines
+import pytest
+from rich.console import Console
+
+from stillhouse.core.cli.progress import Bars, Lines, bars
+from stillhouse.core.execute import WorkerState
+from stillhouse.core.run.status import Pace
 
 
 class Clock:
@@ -52,3 +63,112 @@ def test_quick_work_says_only_that_it_starts_and_ends(capsys: pytest.CaptureFixt
     lines.advance(2, "loss 0.1")
     lines.finish()
     assert capsys.readouterr().err.splitlines() == ["teacher (2) ...", "teacher: 0.0 s  loss 0.1"]
+
+
+CREW = [WorkerState("w1", "node-a", 40, 61.0, 1, 300_000_000), WorkerState("w2", "node-b")]
+PACE = Pace(40, 200, 1, 2, 30.0, 320.0)
+
+
+def test_a_pipe_is_told_of_the_workers_with_the_line_of_the_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    lines = Lines(clock)
+    lines.start("search", 200)
+    lines.workers(PACE, CREW)
+    clock.now = 61
+    lines.start("distil", 10)
+    clock.now = 122
+    lines.advance(5, "loss 0.5")
+    lines.finish()
+    lines.advance(40, "best accuracy 0.9")
+    lines.finish()
+    assert capsys.readouterr().err.splitlines() == [
+        "search (200) ...",
+        "distil (10) ...",
+        "distil: 5 of 10, about 1 min left  loss 0.5",
+        "distil: 61.0 s  loss 0.5",
+        "search: 40 of 200, about 5 min left  best accuracy 0.9  "
+        "(2 workers, 1 busy, 1 died, 1 failure, 2 attempts repeated)",
+        "search: 122.0 s  best accuracy 0.9",
+    ]
+
+
+def test_a_pipe_is_told_at_once_that_the_run_stops(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines(Clock()).stopping("finishing 2 running evaluations")
+    assert capsys.readouterr().err == "finishing 2 running evaluations\n"
+
+
+def pictured(shown: Bars, console: Console) -> list[str]:
+    with console.capture() as seen:
+        console.print(shown.picture())
+    return [line.rstrip() for line in seen.get().splitlines()]
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(width=120, color_system=None)
+
+
+def test_workers_are_shown_beneath_the_bar_until_the_search_is_over(console: Console) -> None:
+    shown = Bars(console)
+    shown.start("search", 200)
+    shown.advance(40, "best accuracy 0.9")
+    assert len(pictured(shown, console)) == 1
+    shown.workers(PACE, CREW)
+    search, *below = pictured(shown, console)
+    assert search.startswith("search ")
+    assert " 40/200 " in search
+    assert below == [
+        "30 a minute · about 5 min left · 2 workers, 1 busy, 1 died, 1 failure, "
+        "2 attempts repeated",
+        "  w1  node-a  job 40, 1 min  300 MB  1 died",
+        "  w2  node-b  waits",
+    ]
+    shown.finish()
+    assert len(pictured(shown, console)) == 1
+
+
+def test_of_many_workers_seven_are_shown(console: Console) -> None:
+    shown = Bars(console)
+    shown.start("search", 200)
+    shown.workers(PACE, [WorkerState(f"w{i}", "n", i, float(i % 100)) for i in range(127)])
+    _, _, *below = pictured(shown, console)
+    assert [line.split()[0] for line in below] == [*(f"w{i}" for i in range(93, 100)), "and"]
+    assert below[-1] == "  and 120 more"
+
+
+def test_stopping_is_said_beneath_everything(console: Console) -> None:
+    shown = Bars(console)
+    shown.start("search", 200)
+    shown.workers(PACE, CREW)
+    shown.stopping("finishing 1 running evaluation; press Ctrl-C again to stop at once")
+    assert pictured(shown, console)[-1].startswith("finishing 1 running evaluation; press")
+
+
+def test_a_terminal_gets_bars_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (40, 120))
+    with ThreadPoolExecutor() as reader, os.fdopen(master, "rb", buffering=0) as screen:
+        reading = reader.submit(all_of, screen)
+        with os.fdopen(slave, "w") as terminal:
+            monkeypatch.setattr(sys, "stderr", terminal)
+            with bars() as shown:
+                assert isinstance(shown, Bars)
+                shown.start("search", 200)
+                shown.workers(PACE, CREW)
+                shown.advance(40, "best accuracy 0.9")
+        seen = reading.result(timeout=10)
+    last = seen[seen.rindex("search ") :]
+    assert "40/200" in last
+    assert "w1  node-a  job 40, 1 min  300 MB  1 died" in last
+
+
+def all_of(screen: IO[bytes]) -> str:
+    """What a terminal is sent until nobody can send more."""
+    seen = b""
+    with suppress(OSError):
+        while part := screen.read(4096):
+            seen += part
+    return seen.decode()

@@ -23,6 +23,7 @@ from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.engine import execute
 from stillhouse.core.run.loading import load
+from stillhouse.core.run.status import Status
 from stillhouse.core.run.summary import RunSummary
 
 Run = Callable[..., RunSummary]
@@ -90,6 +91,18 @@ def test_a_run_leaves_models_results_and_report(project: Path) -> None:
     ):  # fmt: skip
         assert (folder / name).stat().st_size > 0, name
     assert not (folder / "checkpoints").exists()
+
+
+def test_a_run_leaves_a_status_that_says_it_is_finished(project: Path) -> None:
+    folder = project / "reference"
+    summary = RunSummary.read(folder / "summary.json")
+    status = Status.read(folder / "status.json")
+    assert (status.name, status.state, status.stage) == (summary.name, "finished", "controls")
+    assert (status.work, status.workers) == ([], [])
+    assert status.evaluations is not None
+    assert (status.evaluations.done, status.evaluations.total) == (6, 6)
+    best = max(one.values["accuracy"] for one in summary.evaluations)
+    assert status.best == f"best accuracy {best:.4f}"
 
 
 def test_no_evaluation_is_spent_on_a_candidate_beyond_the_limits(project: Path) -> None:

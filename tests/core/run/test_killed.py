@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from stillhouse.core.cli.main import main
+from stillhouse.core.run.looking import look
 
 COMMAND = [sys.executable, "-m", "stillhouse.core.cli.main", "search"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -74,16 +75,23 @@ def test_a_process_killed_outright_loses_nothing_it_finished(
 
 
 @pytest.mark.slow
-def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["training", "searching"])
+def test_an_interrupt_says_how_to_go_on(
+    project: Path, tmp_path: Path, moment: str, sent: signal.Signals
+) -> None:
     folder = tmp_path / "run"
     process = subprocess.Popen(
         [*COMMAND, str(project / "run.yaml"), "--out", str(folder)],
         env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not seen(folder, "training") and process.poll() is None:
+    while not seen(folder, moment) and process.poll() is None:
         time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"--resume {folder}" in error
     assert "Traceback" not in error
+    assert ("press Ctrl-C again to stop at once" in error) == (moment == "searching")
+    status = look(folder, time.time())
+    assert (status.standing, status.resume) == ("stopped", f"stillhouse search --resume {folder}")
