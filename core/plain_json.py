@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 LARGEST_BYTES: Final = 256_000_000
 DEEPEST: Final = 100
@@ -60,18 +60,24 @@ def content(path: Path, largest: int = LARGEST_BYTES) -> bytes:
 
     Raises ValueError for a file of more than `largest` bytes.
     """
-    # Without O_NONBLOCK a pipe blocks before it can be told from a file.
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        kind = os.fstat(handle).st_mode
-        if stat.S_ISDIR(kind):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(kind):
-            raise OSError(errno.EINVAL, "Not a plain file", str(path))
+    with opened(path) as file:
         found = file.read(largest + 1)
     if len(found) > largest:
         raise ValueError(f"expected at most {largest} bytes, got more")
     return found
+
+
+def opened(path: Path) -> IO[bytes]:
+    """A plain file to read; a pipe or a device, which may never end, is an OSError."""
+    # Without O_NONBLOCK a pipe blocks before it can be told from a file.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = os.fstat(handle).st_mode
+    if stat.S_ISREG(kind):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "Not a plain file", str(path))
 
 
 _TOO_DEEP: Final = f"nested more than {DEEPEST} levels deep"

@@ -23,10 +23,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
     from stillhouse.core.config.runfile import load_with_plugins
-    from stillhouse.core.plan import describe, make_plan
+    from stillhouse.core.plan import describe
     from stillhouse.core.plugin import Catalogue
+    from stillhouse.core.sweep.outlook import describe_sweep
+    from stillhouse.core.sweep.planning import check_ends
 
     installed = Catalogue.discover()
     run_file, catalogue = load_with_plugins(args.run_file, installed, args.sets, args.limits)
-    print(describe(make_plan(run_file, catalogue)))
+    plan = check_ends(run_file, catalogue)
+    print("\n".join(filter(None, (describe(plan), describe_sweep(plan)))))
     return 0

@@ -32,11 +32,11 @@ def add_reuse_arguments(parser: argparse.ArgumentParser) -> None:
 
 def refuse_mixed(args: argparse.Namespace) -> None:
     """Raise `UserError` for options that have no meaning together with `--reuse`."""
-    others = (args.run_file, args.resume, args.sets, args.out, args.overwrite)
+    others = (args.run_file, args.resume, args.sets, args.out, args.overwrite, args.workers)
     if args.reuse and any(others):
         raise UserError(
             "--reuse DIR answers from the run stored in DIR and evaluates nothing; it takes "
-            "--limit and --json, but no run file, --resume, --out, --overwrite or --set"
+            "--limit and --json, but no run file, --resume, --out, --overwrite, --set or --workers"
         )
     if args.json and not args.reuse:
         raise UserError("--json goes with --reuse DIR; a search writes results.csv and pareto.json")

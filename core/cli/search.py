@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
 from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
+    from stillhouse.core.config.runfile import RunFile
     from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.directory import RunDirectory
 
@@ -29,10 +31,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory (runs/NAME)")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="continue the run in DIR")
     parser.add_argument("--overwrite", action="store_true", help="replace a run found in DIR")
+    parser.add_argument(
+        "--workers", type=_count, metavar="N",
+        help="evaluate on N workers: processes of this machine, unless the run file says execute: "
+        "{kind: ray}; with --resume for the rest of the run",
+    )  # fmt: skip
     add_override_arguments(parser)
     reuse.add_reuse_arguments(parser)
     add_plugins_argument(parser, "with --resume or --reuse: ")
     parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got '{text}'")
+    return int(text)
 
 
 def add_override_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,14 +73,26 @@ def run(args: argparse.Namespace) -> int:
     catalogue = catalogue_with(args.plugins)
     if args.resume:
         directory = RunDirectory.existing(args.resume)
-        plan = make_plan(load(directory.run_file, catalogue), catalogue)
+        run_file = load(directory.run_file, catalogue)
+        plan = make_plan(with_workers(run_file, args.workers), catalogue)
     else:
-        run_file, catalogue = load_with_plugins(args.run_file, catalogue, args.sets, args.limits)
+        sets = [*args.sets, *([f"execute.workers={args.workers}"] if args.workers else [])]
+        run_file, catalogue = load_with_plugins(args.run_file, catalogue, sets, args.limits)
         plan = make_plan(run_file, catalogue)
         folder = args.out or Path("runs") / run_file.name
         resolved, code = run_file.to_yaml(), catalogue.file
         directory = RunDirectory.create(folder, resolved, code, overwrite=args.overwrite)
     return _execute(plan, catalogue, directory)
+
+
+def with_workers(run: RunFile, workers: int | None) -> RunFile:
+    """A stored run on another number of workers: its outcome stays, its `ahead` is settled."""
+    if workers is None:
+        return run
+    kind = run.execute.kind
+    if kind == "inline" and workers > 1:
+        kind = "processes"
+    return replace(run, execute=replace(run.execute, kind=kind, workers=workers))
 
 
 def _check_arguments(args: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from stillhouse.core.config.nodes import (
 )
 from stillhouse.core.errors import ConfigError, nearest
 
-_NAMED: Final = ("task", "search.sampler")
+_NAMED: Final = ("task", "search.sampler", "sweep.sampler")
 """Places that hold a plugin's name, or one name with its parameters."""
 
 
@@ -48,6 +48,33 @@ def _at(node: Node, keys: tuple[str, ...]) -> Node | None:
             return None
         node = node.entries[key]
     return node
+
+
+def put_at(root: Node, path: str, value: Node, mark: Mark) -> Node:
+    """The tree with `value` at a key path that `--set` takes; errors are located at `mark`."""
+    keys = tuple(key.strip() for key in path.split("."))
+    if not all(keys):
+        fact = f"expected a key path such as recipe.METHOD.PARAM, got {unknown_word(path)}"
+        raise ConfigError(located(mark, "", fact))
+    return _Edit(mark).put(root, keys, value, "")
+
+
+def at_path(root: Node, path: str) -> Node | None:
+    """What stands at a key path that `--set` takes, or None."""
+    node: Node | None = root
+    for key in path.split("."):
+        if isinstance(node, Items) and key.isascii() and key.isdigit():
+            item = node.items[int(key)] if int(key) < len(node.items) else None
+            node = item if item is None else _entry(item, _name(item) or "") or item
+        elif isinstance(node, Items):
+            node = next(filter(None, (_entry(item, key) for item in node.items)), None)
+        else:
+            node = _at(node, (key,)) if node is not None else None
+    return node
+
+
+def _entry(item: Node, name: str) -> Node | None:
+    return item.entries.get(name) if isinstance(item, Table) and _name(item) == name else None
 
 
 def _set(root: Node, option: str) -> Node:

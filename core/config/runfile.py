@@ -32,6 +32,7 @@ from stillhouse.core.config.sections import (
     settled_ahead,
 )
 from stillhouse.core.config.settings import ExecuteSection, TrainSection
+from stillhouse.core.config.sweep import SweepSection, read_sweep, refuse_unfit
 from stillhouse.core.config.uses import read_recipe, read_use
 from stillhouse.core.config.values import Setting
 from stillhouse.core.config.written import written
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 INLINE: Final = ExecuteSection(kind="inline")
 KEYS: Final = (
     "name", "plugins", "task", "teacher", "student", "recipe", "search", "target", "baselines",
-    "train", "execute",
+    "train", "execute", "sweep",
 )  # fmt: skip
 KEY_OF_PLUGINS: Final = "plugins"
 REQUIRED: Final[Mapping[str, str]] = {
@@ -65,7 +66,8 @@ class RunFile:
 
     `student` is the full network that the recipe starts from, by default one of the teacher's
     shape that sees what the teacher sees; `student_channels` are the channels that it sees, () for
-    all. `plugins` is the name of a file of plugins beside it, "" for none. `source` is the file it
+    all. `plugins` is the name of a file of plugins beside it, "" for none. `sweep` says what varies
+    when the file is swept over; a search leaves it alone. `source` is the file it
     came from; two run files that say the same are equal wherever they were written.
     """
 
@@ -81,6 +83,7 @@ class RunFile:
     execute: ExecuteSection = INLINE
     student_channels: tuple[int, ...] = ()
     plugins: str = ""
+    sweep: SweepSection | None = None
     source: str = field(default="", compare=False)
 
     def to_yaml(self) -> str:
@@ -150,6 +153,8 @@ def _read(root: Node, source: str, catalogue: Plugins) -> RunFile:
         rest = len(spot.unknown) - _MOST_LINES
         lines = [*spot.unknown[:_MOST_LINES], *([f"and {rest} more unknown keys"] * (rest > 0))]
         raise ConfigError("\n".join(lines))
+    if run.sweep is not None and isinstance(root, Table):
+        refuse_unfit(root, run.sweep, lambda one: _read(one, source, catalogue))
     return run
 
 
@@ -169,21 +174,24 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
     same = (teacher.model, teacher.training.channels)
     student, channels = optional("student", lambda spot: read_student(spot, setting), same)
     execute = optional("execute", lambda spot: read_execute(spot, setting), INLINE)
+    metrics = _metrics(task, setting.plugins)
+    sweep: SweepSection | None = None
+    if "sweep" in given:
+        sweep = read_sweep(given["sweep"], setting, metrics, spot.node)
     return RunFile(
         name=optional("name", read_name, name_from(Path(source).stem)),
         task=task,
         teacher=teacher,
         student=student,
         recipe=read_recipe(given["recipe"], setting),
-        search=settled_ahead(
-            read_search(given["search"], setting, _metrics(task, setting.plugins)), execute
-        ),
+        search=settled_ahead(read_search(given["search"], setting, metrics), execute),
         target=read_target(given["target"], setting),
         baselines=optional("baselines", read_flag, True),
         train=optional("train", lambda train: read_train(train, setting), TrainSection()),
         execute=execute,
         student_channels=channels,
         plugins=plugins,
+        sweep=sweep,
         source=source,
     )
 

@@ -13,6 +13,7 @@ from stillhouse.core.config.settings import (
     TargetSettings,
     TrainSection,
 )
+from stillhouse.core.config.sweep import SCHEDULERS, SECONDS, SweepSettings
 from stillhouse.core.config.teacher import (
     NetworkTraining,
     StudentView,
@@ -73,6 +74,7 @@ def json_schema(catalogue: Plugins) -> Schema:
                 "baselines": {"type": "boolean", "description": "train the control networks"},
                 "train": _params(catalogue, declared(TrainSection)),
                 "execute": _params(catalogue, declared(ExecuteSection)),
+                "sweep": _sweep(catalogue),
             },
             REQUIRED,
         ),
@@ -206,6 +208,40 @@ def _search(catalogue: Plugins) -> Schema:
     }
     settings["anyOf"] = [{"required": ["maximize"]}, {"required": ["minimize"]}]
     return settings
+
+
+def _sweep(catalogue: Plugins) -> Schema:
+    """Swept parameters under any key path; what it takes there is for the reader to check."""
+    plain = {"type": ["string", "number", "boolean"]}
+    number = {"type": "number"}
+    choices = {"type": "array", "items": plain, "minItems": 1, "uniqueItems": True}
+    ends = {"low": number, "high": number, "log": {"type": "boolean", "default": False}}
+    ranges = [_object({"choices": choices}, ("choices",)), _object(ends, ("low", "high"))]
+    rungs = {"type": "array", "items": number, "minItems": 2, "uniqueItems": True}
+    budget = _object({"parameter": {"type": "string"}, "rungs": rungs}, ("parameter", "rungs"))
+    parameters = {**_object({}), "additionalProperties": {"anyOf": ranges}}
+    schedulers: list[Schema] = [{"enum": list(SCHEDULERS)}]
+    for name, settings in SCHEDULERS.items():
+        own = _params(catalogue, declared(settings))
+        schedulers.append(_object({name: own}, (name,)))
+    search = _search(catalogue)["properties"]
+    limits = search["limits"]
+    whole = _params(catalogue, declared(SweepSettings))
+    whole["properties"] = {
+        "parameters": {**parameters, "description": "what varies, by the key paths of --set"},
+        "maximize": search["maximize"],
+        "minimize": search["minimize"],
+        "limits": {
+            **limits, "properties": {**limits["properties"], SECONDS: limits["properties"]["macs"]},
+        },
+        "sampler": search["sampler"],
+        "scheduler": {"anyOf": schedulers, "description": "which trials go on; none: all"},
+        "budget": {"anyOf": [budget, {"type": "null"}], "description": "what it rations"},
+        **whole["properties"],
+    }  # fmt: skip
+    whole["required"] = ["parameters"]
+    whole["anyOf"] = [{"required": ["maximize"]}, {"required": ["minimize"]}]
+    return whole
 
 
 def _limits(catalogue: Plugins) -> Schema:

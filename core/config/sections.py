@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from stillhouse.core.config.limits import read_limits
 from stillhouse.core.config.nodes import Items, Node, Scalar, Spot, shown
@@ -23,7 +23,7 @@ from stillhouse.core.config.settings import (
 )
 from stillhouse.core.config.teacher import StudentView, TeacherTraining
 from stillhouse.core.config.uses import read_flat, read_use
-from stillhouse.core.config.values import Setting, read_values
+from stillhouse.core.config.values import Setting, path_value, read_values
 from stillhouse.core.cost.names import is_cost
 from stillhouse.core.plugin.beside import FILE_NAME, PATTERN
 from stillhouse.core.plugin.metrics import Metric
@@ -93,7 +93,25 @@ def read_execute(spot: Spot, setting: Setting) -> ExecuteSection:
         )
     if kind == "ray" and "workers" not in given:
         raise spot.error("expected how many workers a Ray cluster is asked for (workers: 8)")
+    _refuse_unheeded(kind, fixed, given)
+    store = fixed["store"]
+    if store is not None and "://" not in store:
+        fixed["store"] = path_value(given["store"], store, setting)
     return ExecuteSection(**{**fixed, "kind": kind})
+
+
+_POOLS_ONLY: Final = ("timeout_s", "memory_mb")
+_RAY_ONLY: Final = ("address", "cpus", "gpus", "placement")
+
+
+def _refuse_unheeded(kind: str, fixed: Mapping[str, Any], given: Mapping[str, Spot]) -> None:
+    """A setting that this kind of workers cannot heed is an error, unless it is the default."""
+    heeded = {"inline": (), "processes": _POOLS_ONLY, "ray": (*_POOLS_ONLY, *_RAY_ONLY)}[kind]
+    default = ExecuteSection()
+    for name in (*_POOLS_ONLY, *_RAY_ONLY):
+        if name not in heeded and fixed[name] != getattr(default, name):
+            needs = "ray" if name in _RAY_ONLY else "processes (workers: 1 will do) or ray"
+            raise given[name].error(f"kind: {kind} cannot heed it; it needs kind: {needs}")
 
 
 def settled_ahead(search: SearchSection, execute: ExecuteSection) -> SearchSection:
@@ -113,8 +131,8 @@ def read_search(
     ladder = _ladder(given.get("fidelity"))
     plain = {key: v for key, v in given.items() if key != "fidelity" or ladder is None}
     settings = read_values(spot, plain, params, _engine(setting, "the search's own settings are"))
-    maximize = _objectives(given.get("maximize"), ())
-    minimize = _objectives(given.get("minimize"), maximize)
+    maximize = read_objectives(given.get("maximize"), ())
+    minimize = read_objectives(given.get("minimize"), maximize)
     if not maximize and not minimize:
         raise spot.error("expected at least one objective, for example maximize: accuracy")
     default = spot.under("sampler", Scalar(spot.node.mark, DEFAULT_SAMPLER))
@@ -151,7 +169,8 @@ def _engine(setting: Setting, what: str) -> Setting:
     return replace(setting, unsearchable=f"{what} not searched")
 
 
-def _objectives(spot: Spot | None, taken: tuple[str, ...]) -> tuple[str, ...]:
+def read_objectives(spot: Spot | None, taken: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of what is optimised, each once and none of `taken`."""
     if spot is None:
         return ()
     nodes: tuple[Node, ...] = spot.node.items if isinstance(spot.node, Items) else (spot.node,)

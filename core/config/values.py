@@ -86,7 +86,7 @@ def _fixed(spot: Spot, param: Param, setting: Setting) -> Any:
     if value is None:
         return None
     if param.kind == "path":
-        return _path(spot, value, setting)
+        return path_value(spot, value, setting)
     if param.kind == "space":
         known = (AUTO, *setting.plugins.names("space"))
         if value not in known:
@@ -120,7 +120,8 @@ def _check_named(spot: Spot, value: str, kind: RecordKind, setting: Setting) -> 
             raise spot.error(f"unknown {kind} {unknown_word(name)}{close} (stillhouse plugins)")
 
 
-def _path(spot: Spot, value: str, setting: Setting) -> str:
+def path_value(spot: Spot, value: str, setting: Setting) -> str:
+    """The path as it is from the run file's folder; ConfigError for an empty one."""
     if not value.strip():
         raise spot.error(f"expected a path, got {value!r}{setting.hint}")
     return _absolute(value, setting.folder)

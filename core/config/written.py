@@ -71,6 +71,7 @@ def written(run: RunFile) -> str:
             "baselines": run.baselines,
             "train": asdict(run.train),
             **_execute(run),
+            **({"sweep": run.sweep.plain()} if run.sweep else {}),
         }
     )
 

@@ -25,6 +25,7 @@ def describe(plan: Plan) -> str:
         f"search    {_objectives(plan)} with {run.search.sampler.name}, "
         f"{run.search.evaluations} evaluations, seed {run.search.seed}",
         *_ladder_lines(plan),
+        *_worker_lines(plan),
         f"limits    {'; '.join(_limits(run.search)) or 'none'}",
         f"target    {run.target.runtime.name} ({_pairs(run.target.runtime.fixed)})",
     ]
@@ -60,6 +61,26 @@ def _ladder_lines(plan: Plan) -> list[str]:
             "same: set search.fidelity to one number"
         )
     return lines
+
+
+def _worker_lines(plan: Plan) -> list[str]:
+    """Who evaluates, where it is not this process; what of it decides the outcome."""
+    run, search = plan.run, plan.run.search
+    if run.execute.kind == "inline" and not search.ahead:
+        return []
+    workers, threads = run.execute.workers, run.execute.threads
+    where = {"inline": "this process", "processes": "processes", "ray": "Ray"}
+    window = search.batch * (1 + (search.ahead or 0))
+    learnt = (
+        f"learnt in order, {search.ahead} batches late (the same result with any workers)"
+        if run.execute.deterministic
+        else "learnt as they come (another result each time)"
+    )
+    return [
+        f"workers   {workers} ({where[str(run.execute.kind)]}, {threads} CPU thread{'s' * (threads > 1)} each); "
+        f"up to {window} evaluations under way",
+        f"          results are {learnt}",
+    ]
 
 
 def _student_lines(plan: Plan) -> list[str]:

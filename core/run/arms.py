@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from stillhouse.core.cost.limits import Limit
@@ -126,11 +127,8 @@ def _controls(evaluator: Evaluator, found: Entry) -> Iterator[tuple[str, str, En
         for role, changes in bound.method.controls(params).items():
             own = {f"{bound.step.name}.{name}": value for name, value in changes.items()}
             configuration = {**found.configuration, **own}
-            yield (
-                role,
-                bound.step.name,
-                replace(found, key=f"{found.key}/{role}", configuration=configuration),
-            )
+            facts = {"key": f"{found.key}/{role}", "configuration": configuration}
+            yield role, bound.step.name, msgspec.structs.replace(found, **facts)
 
 
 class _Repeats:

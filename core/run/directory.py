@@ -16,6 +16,8 @@ from stillhouse.core.plugin.beside import PluginFile
 RUN_FILE = "run.yaml"
 MARK = ".stillhouse-run"
 """Marks a folder as a run; nothing else is ever replaced."""
+SWEEP_MARK = ".stillhouse-sweep"
+"""Marks a folder as a sweep, whose runs are in its sub-folders."""
 
 
 @final
@@ -72,6 +74,11 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{folder}: expected a run directory (with {MARK} and {RUN_FILE}), found none; "
                 "start a run with: stillhouse search RUN_FILE --out DIR"
+            )
+        if (folder / SWEEP_MARK).exists():
+            raise RunDirectoryError(
+                f"{folder}: expected a run, got a sweep; continue it with: stillhouse sweep "
+                f"--resume {folder}, or name one of its runs in {folder / 'trials'}"
             )
         if link := link_out(folder):
             raise RunDirectoryError(

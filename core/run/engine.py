@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
 from stillhouse.core.run.costing import Costing, device_note, open_device, settle_costs
 from stillhouse.core.run.directory import RunDirectory
+from stillhouse.core.run.executors import executor_of
 from stillhouse.core.run.finalists import Finalist, recipe_facts
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Entry, Ledger
@@ -33,6 +35,8 @@ from stillhouse.core.run.opened import Opened, open_run
 from stillhouse.core.run.pool import keep_pool
 from stillhouse.core.run.reporting import write_reports
 from stillhouse.core.run.searching import make_study, objectives, search
+from stillhouse.core.run.status import STATUS_FILE
+from stillhouse.core.run.stopping import Stopping
 from stillhouse.core.run.summary import RunSummary
 from stillhouse.core.run.teaching import (
     initial_state,
@@ -42,6 +46,7 @@ from stillhouse.core.run.teaching import (
 )
 from stillhouse.core.run.telling import Told, save_best, summarise
 from stillhouse.core.run.together import prepare_all, together
+from stillhouse.core.run.watching import Watching
 from stillhouse.core.search import Study
 
 Clock = Callable[[], float]
@@ -51,13 +56,15 @@ Clock = Callable[[], float]
 class Stopwatch:
     """Seconds each stage took, added up over all tries of a run and kept in its folder."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, clock: Clock, told: Callable[[str], None] | None = None) -> None:
+        self._path, self._clock, self._told = path, clock, told
         self.seconds = _seconds_in(path)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         began = self._clock()
+        if self._told is not None:
+            self._told(name)
         try:
             yield
         finally:
@@ -123,8 +130,12 @@ def explore(
     evaluator = Evaluator(opened.steps, state, opened.context, opened.store, opened.origin)
     with watch.stage("search"):
         study = make_study(opened, costing.costs, costing.feasible, goals)
-        with Ledger(directory.ledger, _fingerprint(opened, costing.facts(), goals)) as ledger:
-            entries = search(opened, evaluator, study, ledger, goals)
+        with (
+            Ledger(directory.ledger, _fingerprint(opened, costing.facts(), goals)) as ledger,
+            executor_of(opened, evaluator) as executor,
+            _stopping(progress) as stop,
+        ):
+            entries = search(opened, evaluator, executor, study, ledger, goals, stop)
     notes = (*fresh, *costing.notes, *_sampler_notes(opened, study))
     return Explored(
         opened, device, costing, teacher, goals, evaluator, study, entries, notes
@@ -145,8 +156,16 @@ def execute(
             evaluated candidate meets those on metrics, after all evaluations.
         StillhouseError: what else the user can mend; everything finished so far is kept.
     """
-    watch = Stopwatch(directory.folder / "stages.json", clock)
-    done = explore(plan, catalogue, directory, progress, watch)
+    status = directory.folder / STATUS_FILE
+    with Watching(status, progress, name=plan.run.name) as watching:
+        return _executed(plan, catalogue, directory, watching, clock)
+
+
+def _executed(
+    plan: Plan, catalogue: Catalogue, directory: RunDirectory, watching: Watching, clock: Clock
+) -> RunSummary:
+    watch = Stopwatch(directory.folder / "stages.json", clock, watching.stage)
+    done = explore(plan, catalogue, directory, watching, watch)
     opened, device, costing, goals = done.opened, done.device, done.costing, done.goals
     evaluator, exports = done.evaluator, directory.folder / "exports"
     with watch.stage("finalists"):
@@ -172,6 +191,17 @@ def execute(
     for passing in (directory.checkpoints, exports):
         shutil.rmtree(passing, ignore_errors=True)
     return summary
+
+
+def _stopping(progress: Progress) -> Stopping:
+    if isinstance(progress, Watching):
+        return Stopping(progress.stopping)
+    return Stopping(_say)
+
+
+def _say(text: str) -> None:
+    """Straight to standard error: a signal may have come while its buffer is held."""
+    os.write(2, f"\n{text}\n".encode())
 
 
 def _sampler_notes(opened: Opened, study: Study) -> tuple[str, ...]:
@@ -213,6 +243,10 @@ def _fingerprint(opened: Opened, costs: Mapping[str, object], goals: Goals) -> s
     more = (*goals.names, *((run.eta,) if len(run.rungs) > 1 else ()))
     if (screened := (run.proposals, run.regressions)) != (1, 1):
         more = (*more, *screened)
+    if run.ahead:
+        more = (*more, "ahead", run.ahead)
+    if not opened.plan.run.execute.deterministic:
+        more = (*more, "as they come")
     return fingerprint(
         opened.origin, recipe_facts(opened), repr(opened.plan.space.dimensions), costs,
         run.sampler.name, dict(run.sampler.fixed), run.batch, run.fidelity,

@@ -69,7 +69,7 @@ class Known:
         """The model in `best/` where it meets the limits, with its own values on validation."""
         for entry, met in zip(self.entries, self.met, strict=True):
             if self._returned is not None and entry.key == self._returned.key and met:
-                own = replace(entry, values={**entry.values, **self._returned.values})
+                own = entry.with_known(values=self._returned.values)
                 return self.row(own) if stored.goals.violation(known_of(own)) == 0 else None
         return None
 
@@ -91,7 +91,7 @@ def within(limits: Sequence[Limit], table: Table, measured: Flags, count: int) -
 
 def _measured(entry: Entry, found: Mapping[str, Mapping[str, float]]) -> Entry:
     own = {n: v for n, v in found.get(entry.key, {}).items() if n in entry.costs}
-    return replace(entry, costs={**entry.costs, **own})
+    return entry.with_known(own)
 
 
 def _table(entries: Sequence[Entry]) -> dict[str, Array]:

@@ -78,7 +78,7 @@ def restored(
     def store() -> Artefact:
         return _artefact(make())
 
-    return _student(opened.store.memo(label, key, store, checkpoints), opened)
+    return _student(opened.store.memo(label, key, store, checkpoints, local=True), opened)
 
 
 def _artefact(student: Student, policy: Policy | None = None) -> Artefact:
@@ -127,7 +127,7 @@ def _in_full(
 
     again = (evaluator.context.repeat,) if evaluator.context.repeat else ()
     key = fingerprint(evaluator.origin, recipe_facts(opened), configuration, *again)
-    return opened.store.memo(label, key, make, None)
+    return opened.store.memo(label, key, make, local=True)
 
 
 def as_realised(opened: Opened, entry: Entry, student: Student) -> Entry:
@@ -140,7 +140,7 @@ def as_realised(opened: Opened, entry: Entry, student: Student) -> Entry:
     if _elements(whole) == _elements(student):
         return entry
     exact = counted(module_sheet([student.module], opened.task.example(1)))
-    return replace(entry, costs={**entry.costs, **{n: float(exact[n][0]) for n in _COUNTS}})
+    return entry.with_known({n: float(exact[n][0]) for n in _COUNTS})
 
 
 def as_run(opened: Opened, device: DeviceFile, entry: Entry, numbers: Measured) -> Entry:
@@ -150,9 +150,7 @@ def as_run(opened: Opened, device: DeviceFile, entry: Entry, numbers: Measured) 
     sheet = sheet_of(opened, opened.plan.space.encode(entry.configuration)[None])
     taken = with_shares(sheet, [way.share for way in numbers.ways])
     exact = counted(taken, energy_table(opened, device.energy))
-    return replace(
-        entry, costs={**entry.costs, **{n: float(exact[n][0]) for n in _RUNNING & exact.keys()}}
-    )
+    return entry.with_known({n: float(exact[n][0]) for n in _RUNNING & exact.keys()})
 
 
 def _elements(student: Student) -> int:

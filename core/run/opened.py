@@ -20,6 +20,7 @@ from stillhouse.core.home import home
 from stillhouse.core.measure import Target
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue, Params, Record, declared
+from stillhouse.core.plugin.versions import code_digest
 from stillhouse.core.run.directory import RunDirectory
 
 
@@ -117,7 +118,12 @@ def open_run(
         shared=home(),
         graph=lambda module: target.graph(module, task.example(batch)),
     )
-    store = ArtefactStore(directory.artefacts)
+    store = ArtefactStore(
+        directory.artefacts,
+        run.execute.store,
+        scope=code_digest(plan, catalogue) if run.execute.store else "",
+        progress=progress,
+    )
     return Opened(
         plan, catalogue, directory, task, family, full, teacher_family, teacher_full,
         teacher_task, target, steps, context, store,

@@ -70,7 +70,8 @@ class Screening:
             return Artefact({}, {"loss": self._spent(state)})
 
         try:
-            return float(self._opened.store.memo("regression", key, make).record["loss"])
+            found = self._opened.store.memo("regression", key, make, local=True)
+            return float(found.record["loss"])
         except RunDirectoryError:
             raise
         except StillhouseError:

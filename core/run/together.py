@@ -116,7 +116,9 @@ def _joined(opened: Opened, rank: int, count: int, meeting: Path) -> Opened:
     )
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
     own = f"cuda:{rank}" if device == "cuda" else device
-    return replace(opened, context=replace(opened.context, group=Group.joined(), device=own))
+    group = Group.joined()
+    context = replace(opened.context, group=group, device=own)
+    return replace(opened, context=context, store=opened.store.joined(group, own))
 
 
 def _why(error: Exception, place: Path, count: int) -> str:

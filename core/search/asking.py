@@ -37,6 +37,8 @@ class AskTell:
         """The limits on known costs; those on measured values are the problem's outcomes."""
         self._measurements = measurements
         self._study = Study(problem, sampler, self._written)
+        self.asked: list[Codes] = []
+        """Every candidate (width,) that was asked, in order, those before a continuation too."""
         self._open: dict[bytes, Codes] = {}
         self._again: list[Codes] = []
         self._ledger: StudyLedger | None = None
@@ -74,6 +76,11 @@ class AskTell:
         self._tell(Told(codes, *self._measurements.read(values, known, len(codes))))
 
     @property
+    def measured(self) -> Sequence[str]:
+        """Names of the values that `tell` takes of a candidate."""
+        return self._measurements.names
+
+    @property
     def trials(self) -> Sequence[Trial]:
         """Every candidate that was told, in order."""
         return self._study.trials
@@ -109,6 +116,7 @@ class AskTell:
 
     def _asked(self, count: int) -> Codes:
         codes = self._study.ask(count)
+        self.asked.extend(codes)
         self._open.update((row.tobytes(), row) for row in codes)
         if self._ledger is not None:
             self._ledger.asked(count, codes)

@@ -71,6 +71,10 @@ class Halving:
                 chosen.append(Promotion(key, number + 1))
         return chosen
 
+    def recall(self, rung: int, keys: Sequence[str]) -> None:
+        """These were promoted from a rung before; they are not promoted from it again."""
+        self._rungs[rung].promoted.update(keys)
+
     def record(
         self,
         rung: int,

@@ -151,7 +151,7 @@ def _records(folder: Path) -> dict[str, Sample]:
 def _continued(path: Path) -> object:
     read = read_entries(path)
     with Ledger(path, "print") as ledger:
-        return read, ledger.by_key
+        return read, ledger.entries
 
 
 def _told(path: Path) -> object:

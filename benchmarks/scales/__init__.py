@@ -1,0 +1,1 @@
+"""The figures of many workers, a module for each part: `report(given) -> Report`."""
