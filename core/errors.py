@@ -52,6 +52,13 @@ class RunDirectoryError(UserError):
     """A run directory is missing, unfinished, foreign or damaged; names the file."""
 
 
+class StoreError(RunDirectoryError):
+    """The store that runs share cannot be reached, read or written, or it lies; names it.
+
+    What was made is kept in the run's own folder.
+    """
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the closest known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -65,7 +65,8 @@ def at_path(root: Node, path: str) -> Node | None:
     for key in path.split("."):
         if isinstance(node, Items) and key.isascii() and key.isdigit():
             item = node.items[int(key)] if int(key) < len(node.items) else None
-            node = item if item is None else _entry(item, _name(item) or "") or item
+            inner = _entry(item, _name(item) or "") if item is not None else None
+            node = inner if inner is not None else item
         elif isinstance(node, Items):
             node = next(filter(None, (_entry(item, key) for item in node.items)), None)
         else:

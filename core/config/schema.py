@@ -45,6 +45,7 @@ _BOUND: Final = (
     rf"^\s*((({_NAME}\s*)?(<=|>=))?\s*{_END}|{_END}\s*\.\.\s*{_END}"
     rf"|{_END}\s*(<=\s*{_NAME}\s*<=|>=\s*{_NAME}\s*>=)\s*{_END})\s*$"
 )
+_PATH: Final = r"^[A-Za-z_][\w.-]*$"
 _AT_LENGTH: Final = rf"({'|'.join(PER_LENGTH)}){LENGTH_PATTERN}"
 _METRIC: Final = rf"^([a-z][a-z0-9_]{{0,63}}|{_AT_LENGTH})$"
 
@@ -219,7 +220,7 @@ def _sweep(catalogue: Plugins) -> Schema:
     ranges = [_object({"choices": choices}, ("choices",)), _object(ends, ("low", "high"))]
     rungs = {"type": "array", "items": number, "minItems": 2, "uniqueItems": True}
     budget = _object({"parameter": {"type": "string"}, "rungs": rungs}, ("parameter", "rungs"))
-    parameters = {**_object({}), "additionalProperties": {"anyOf": ranges}}
+    parameters = {**_object({}), "patternProperties": {_PATH: {"anyOf": ranges}}}
     schedulers: list[Schema] = [{"enum": list(SCHEDULERS)}]
     for name, settings in SCHEDULERS.items():
         own = _params(catalogue, declared(settings))

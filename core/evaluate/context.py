@@ -56,8 +56,9 @@ class Context:
     need, or None. `latency` times a network, which sees the channels given, in the run's target, in
     ms; None where there is none, such as in processes that only help to train. `graph` exports a
     network as the run's target would deploy it (`core.measure.Target.graph`), and raises as that
-    does. `machine` says which processor that target runs on (`core.measure.machine`): the one whose
-    device file the run reads, or this one; empty where there is no target.
+    does. What `prepare` makes with either stays with its run. `machine` says which processor that
+    target runs on (`core.measure.machine`): the one whose device file the run reads, or this one;
+    empty where there is no target.
     """
 
     task: Task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, final
@@ -193,6 +193,14 @@ class Evaluator:
             stage.applied()
         return told
 
+    def prepared(self, method: str, configuration: Mapping[str, Any]) -> Artefact:
+        """What a method of the recipe prepared for a configuration; raises like `realise`."""
+        for stage in self._stages(configuration, 0.0):
+            if stage.bound.step.name == method:
+                return stage.arguments[2]
+            stage.applied()
+        raise ValueError(f"the recipe has no method '{method}'")
+
     def exhibits(self, configuration: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the methods have to show of a configuration, without training it."""
         shown = []
@@ -206,7 +214,7 @@ class Evaluator:
 
     def _stages(self, configuration: Mapping[str, Any], fidelity: float) -> Iterator[_Stage]:
         """The steps in order, each with what it works on; each must be applied before the next."""
-        state, chain = self.initial, Chain(self.origin)
+        state, chain, local = self.initial, Chain(self.origin), False
         for bound in self.steps:
             choice = bound.choice(configuration)
             with blamed(bound, "sources", PluginError):
@@ -217,7 +225,8 @@ class Evaluator:
             with blamed(bound, "prepare", PluginError):
                 reads = bound.step.info.reads
                 seen = chain.key(files, reads)
-                artefact = self._prepare(bound, read(state, reads), choice, context, seen)
+                artefact = self._prepare(bound, read(state, reads), choice, context, seen, local)
+                local = local or artefact.local
             with blamed(bound, "effect", CandidateError):
                 effect = bound.method.effect(state, choice, artefact, context)
             spent = fidelity if bound.step.info.takes_budget else None
@@ -244,8 +253,15 @@ class Evaluator:
         return replace(context, checkpoints=context.checkpoints / label)
 
     def _prepare(
-        self, bound: BoundStep, state: State, choice: Choice, context: Context, key: str
+        self,
+        bound: BoundStep,
+        state: State,
+        choice: Choice,
+        context: Context,
+        key: str,
+        local: bool,
     ) -> Artefact:
+        """`local`: the state depends on what was measured here, and so does what is made of it."""
         if not bound.step.info.prepares:
             return Artefact()
         name, slow = bound.step.name, bound.slow(choice.params)
@@ -253,12 +269,32 @@ class Evaluator:
         if context.checkpoints is not None:
             folder = context.checkpoints.parent / f"{name}-prepare-{key}"
             context = replace(context, checkpoints=folder)
-        return self.store.memo(
-            name,
-            key,
-            lambda: returned(bound.method.prepare(state, choice.params, context), Artefact),
-            context.checkpoints,
-        )
+        measured: list[str] = []
+        context = _noting(context, measured)
+
+        def make() -> Artefact:
+            made = returned(bound.method.prepare(state, choice.params, context), Artefact)
+            return replace(made, local=local or made.local or bool(measured))
+
+        return self.store.memo(name, key, make, context.checkpoints, local=local)
+
+
+def _noting(context: Context, measured: list[str]) -> Context:
+    """The context, with a note of every call to the run's target: its answers are not shared."""
+
+    def noted(name: str, call: Callable[..., Any] | None) -> Callable[..., Any] | None:
+        if call is None:
+            return None
+
+        def wrapped(*given: Any) -> Any:
+            measured.append(name)
+            return call(*given)
+
+        return wrapped
+
+    return replace(
+        context, latency=noted("latency", context.latency), graph=noted("graph", context.graph)
+    )
 
 
 @dataclass(eq=False)

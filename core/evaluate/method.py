@@ -29,6 +29,8 @@ class Artefact:
     `parts` holds what neither form suits, by the name of a sub-folder. Storing calls each once
     with a path in the artefact's folder, where nothing is yet; it leaves a folder there. The
     artefact that is read back has no `parts`, and `folder`, where its sub-folders lie.
+
+    What is `local` is never shared with other runs or machines: it holds what was measured here.
     """
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class Artefact:
     memo: dict[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
     folder: Path | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True)

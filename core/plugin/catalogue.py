@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, TypeVar, final
 from stillhouse.core.errors import PluginError, UserError, nearest
 from stillhouse.core.plugin import code
 from stillhouse.core.plugin.beside import PluginFile, run_file, same_content
-from stillhouse.core.plugin.entries import DISABLE, HOST, Disabled, Entry, Extra, installed, local
+from stillhouse.core.plugin.entries import (
+    DISABLE,
+    HOST,
+    Disabled,
+    Entry,
+    Extra,
+    canonical,
+    installed,
+    local,
+)
 from stillhouse.core.plugin.kinds import BY_INFO, BY_KIND, KINDS, RecordKind
 from stillhouse.core.plugin.listing import PluginStatus, gain
 from stillhouse.core.plugin.loader import Fault, Loader
@@ -134,6 +143,11 @@ class Catalogue:
     def suppliers(self, kind: RecordKind, name: str) -> tuple[Provenance, ...]:
         """Everyone who provides a name: more than one where they conflict; imports nothing."""
         return tuple(entry.provenance for entry in self._on.get((kind, name), ()))
+
+    def offered_by(self, distribution: str) -> tuple[Entry, ...]:
+        """All that a distribution offers, disabled or not; imports nothing."""
+        name = canonical(distribution)
+        return tuple(e for e in self._every if canonical(e.provenance.distribution) == name)
 
     def resolve(self, record: Record) -> object:
         """Import the code a record names: the class or function at its `build` string.

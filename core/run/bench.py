@@ -16,7 +16,7 @@ from stillhouse.core.evaluate.evaluator import CandidateError, Evaluator
 from stillhouse.core.execute import Bench, Work
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
-from stillhouse.core.plugin.versions import refuse_mismatch, versions
+from stillhouse.core.plugin.versions import refuse_mismatch, versions_of
 from stillhouse.core.run.bringing import brought_files, inputs, relocated
 from stillhouse.core.run.directory import RUN_FILE, RunDirectory
 from stillhouse.core.run.opened import Opened, open_run
@@ -44,17 +44,19 @@ def bench_of(evaluator: Evaluator) -> Bench:
     return evaluated
 
 
-def work_of(opened: Opened) -> Work:
+def work_of(opened: Opened, code: Mapping[str, str]) -> Work:
     """How a worker, on this machine or another, opens the same bench.
 
-    Everything that is prepared before the search must be: workers find it in the run's folder.
+    `code` are the versions that this process runs (`core.plugin.versions`), as found when the run
+    was opened. Everything that is prepared before the search must be: workers find it in the run's
+    folder.
     """
     run, folder = opened.plan.run, opened.directory.folder.resolve()
-    code = opened.catalogue.file
+    file = opened.catalogue.file
     spec = {
         "folder": str(folder),
-        "plugins": code.name if code else "",
-        "versions": versions(opened.plan, opened.catalogue),
+        "plugins": file.name if file else "",
+        "versions": dict(code),
         "origin": opened.origin,
         "machine": dict(opened.context.machine),
         "device": run.train.device,
@@ -78,11 +80,11 @@ def open_bench(spec: Mapping[str, Any]) -> Bench:
     catalogue = Catalogue.discover()
     if spec["plugins"]:
         catalogue = catalogue.beside(folder / spec["plugins"])
+    refuse_mismatch(spec["versions"], versions_of(spec["versions"], catalogue), "this worker")
     run = load(folder / RUN_FILE, catalogue)
     if "brought" in spec:
         run = relocated(run, folder, spec["inputs"], catalogue)
     plan = make_plan(run, catalogue)
-    refuse_mismatch(spec["versions"], versions(plan, catalogue), "this worker")
     opened = open_run(plan, catalogue, RunDirectory(folder), Silent())
     torch.set_num_threads(threads)
     if opened.origin != spec["origin"]:

@@ -21,6 +21,7 @@ from stillhouse.core.measure import DeviceFile
 from stillhouse.core.plain_json import read
 from stillhouse.core.plan import Plan
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.plugin.versions import versions
 from stillhouse.core.run.arms import compare
 from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
@@ -107,6 +108,7 @@ def explore(
 
     Raises like `execute`.
     """
+    code = {} if plan.run.execute.kind == "inline" else versions(plan, catalogue)
     opened = open_run(plan, catalogue, directory, progress)
     objectives(opened)
     refuse_hopeless(opened)
@@ -132,7 +134,7 @@ def explore(
         study = make_study(opened, costing.costs, costing.feasible, goals)
         with (
             Ledger(directory.ledger, _fingerprint(opened, costing.facts(), goals)) as ledger,
-            executor_of(opened, evaluator) as executor,
+            executor_of(opened, evaluator, code) as executor,
             _stopping(progress) as stop,
         ):
             entries = search(opened, evaluator, executor, study, ledger, goals, stop)

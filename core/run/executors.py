@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stillhouse.core.evaluate.evaluator import Evaluator
 from stillhouse.core.execute import Executor
 from stillhouse.core.execute.inline import Inline
@@ -9,8 +11,10 @@ from stillhouse.core.run.bench import bench_of, work_of
 from stillhouse.core.run.opened import Opened
 
 
-def executor_of(opened: Opened, evaluator: Evaluator) -> Executor:
+def executor_of(opened: Opened, evaluator: Evaluator, code: Mapping[str, str]) -> Executor:
     """The executor of a run whose methods are prepared; to be used with `with`.
+
+    `code` as in `work_of`.
 
     Raises:
         UserError: Ray is not installed. ExecutionError: there is no cluster, or no worker starts.
@@ -20,7 +24,7 @@ def executor_of(opened: Opened, evaluator: Evaluator) -> Executor:
         from stillhouse.core.execute.processes import Processes
 
         return Processes(
-            work_of(opened), section.workers, timeout_s=section.timeout_s,
+            work_of(opened, code), section.workers, timeout_s=section.timeout_s,
             memory_mb=section.memory_mb, retries=section.retries,
             log=opened.directory.folder / "workers.log",
         )  # fmt: skip
@@ -28,7 +32,7 @@ def executor_of(opened: Opened, evaluator: Evaluator) -> Executor:
         from stillhouse.core.execute.ray_workers import RayWorkers
 
         return RayWorkers(
-            work_of(opened), section.workers, address=section.address, cpus=section.cpus,
+            work_of(opened, code), section.workers, address=section.address, cpus=section.cpus,
             gpus=section.gpus, placement=section.placement, timeout_s=section.timeout_s,
             memory_mb=section.memory_mb, retries=section.retries,
         )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +95,48 @@ def evaluator(plan, catalogue, tmp_path) -> Evaluator:  # type: ignore[no-untype
     bound = BoundStep(step, catalogue.resolve(step.info)(), "stranger 0.3")
     context = Context(task=task, family=family, full=full)
     return Evaluator([bound], state, context, ArtefactStore(tmp_path / "store"), "origin")
+
+
+class Race:
+    """Processes forked from a test, and files by which they tell how far they are."""
+
+    @staticmethod
+    def forked(work: Callable[[], object]) -> int:
+        """The process id of a child that does the work and exits with 0, or with 1 if it raises."""
+        child = os.fork()
+        if child:
+            return child
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+
+    @staticmethod
+    def ended(child: int) -> int:
+        """A child's exit code; the negative signal where one ended it."""
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    @staticmethod
+    def until(condition: Callable[[], bool]) -> None:
+        """Wait for a condition; AssertionError when it takes too long."""
+        end = time.monotonic() + 20.0
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.005)
+
+    @staticmethod
+    def noted(path: Path, text: str = "x") -> None:
+        """Add a line to a file that several processes write."""
+        with path.open("a") as file:
+            file.write(f"{text}\n")
+
+    @staticmethod
+    def lines(path: Path) -> list[str]:
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def race() -> Race:
+    return Race()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from stillhouse.core.errors import PluginError
+from stillhouse.core.evaluate.artefacts import ArtefactStore
 from stillhouse.core.evaluate.evaluator import (
     CandidateError,
     Evaluator,
@@ -178,3 +181,30 @@ def test_a_recipe_that_leaves_no_student_says_so(foreign: Build) -> None:
     state = evaluator.realise({}, 1.0)
     with pytest.raises(PluginError, match="leaves no student"):
         evaluator.values(state, evaluator.initial.data.validation)
+
+
+MEASURING = """
+import torch
+from stillhouse.core.evaluate import Artefact, Method, Student
+
+class Foreign(Method):
+    def prepare(self, state, params, context):
+        timed = context.latency(None, ()) if params.slow == 2 else 0.0
+        return Artefact({}, {"latency_ms": timed})
+
+    def apply(self, state, choice, artefact, context):
+        module = context.family.build(context.full, torch.Generator().manual_seed(1))
+        return state.with_student(Student("keyword-transformer", context.full, module.eval()))
+"""
+
+
+@pytest.mark.parametrize(("slow", "shared"), [("1", True), ("2", False)])
+def test_what_was_measured_on_this_machine_is_not_shared(
+    foreign: Build, tmp_path: Path, slow: str, shared: bool
+) -> None:
+    evaluator = foreign(MEASURING, slow=slow)
+    evaluator.context = replace(evaluator.context, latency=lambda *_: 3.0)
+    evaluator.store = ArtefactStore(tmp_path / "run", str(tmp_path / "shared"))
+    evaluator.realise({}, 1.0)
+    assert len(list((tmp_path / "run").glob("foreign-*"))) == 1
+    assert bool(list(tmp_path.rglob("record.json"))) == shared

@@ -14,6 +14,7 @@ from stillhouse.core.errors import PluginError
 from stillhouse.core.evaluate import Silent
 from stillhouse.core.plan import make_plan
 from stillhouse.core.plugin import Catalogue
+from stillhouse.core.plugin.versions import versions
 from stillhouse.core.run.bench import open_bench, work_of
 from stillhouse.core.run.directory import RunDirectory
 from stillhouse.core.run.ledger import Entry, read_entries
@@ -41,13 +42,13 @@ def scored(spec: object, entries: list[Entry]) -> list[object]:
 
 def test_a_worker_finds_what_the_run_found(searched):
     opened, entries = searched
-    found = scored(work_of(opened).spec, entries)
+    found = scored(work_of(opened, versions(opened.plan, opened.catalogue)).spec, entries)
     assert found == [{"values": entry.values} for entry in entries]
 
 
 def test_a_worker_elsewhere_needs_nothing_but_what_it_is_brought(searched, project, tmp_path):
     opened, entries = searched
-    work = work_of(opened)
+    work = work_of(opened, versions(opened.plan, opened.catalogue))
     for name, path in work.files.items():
         place = tmp_path / "brought" / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ def test_a_worker_elsewhere_needs_nothing_but_what_it_is_brought(searched, proje
 
 def test_another_version_of_a_plugin_is_refused_naming_both(searched):
     opened, entries = searched
-    spec = work_of(opened).spec
+    spec = work_of(opened, versions(opened.plan, opened.catalogue)).spec
     other = {**spec, "versions": {**spec["versions"], "torch": "1.0.0"}}
     with pytest.raises(PluginError, match=r"torch.*1\.0\.0.*"):
         scored(other, entries)
@@ -72,7 +73,7 @@ def test_another_version_of_a_plugin_is_refused_naming_both(searched):
 
 def test_other_data_are_refused(searched, project, tmp_path):
     opened, entries = searched
-    spec = dict(work_of(opened).spec)
+    spec = dict(work_of(opened, versions(opened.plan, opened.catalogue)).spec)
     kept = tmp_path / "kept.npz"
     shutil.copyfile(project / "waves.npz", kept)
     try:
@@ -86,6 +87,6 @@ def test_other_data_are_refused(searched, project, tmp_path):
 
 def test_a_candidate_that_cannot_be_had_is_an_error_of_its_own(searched):
     opened, entries = searched
-    bench = open_bench(work_of(opened).spec)
+    bench = open_bench(work_of(opened, versions(opened.plan, opened.catalogue)).spec)
     genes = {**entries[0].configuration, "supernet.depth": 99}
     assert set(bench({"configuration": genes, "share": 0.0})) == {"error"}

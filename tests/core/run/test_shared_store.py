@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -64,9 +63,9 @@ def test_a_run_with_a_store_finds_what_it_finds_without_and_prepares_nothing_aga
             next((tmp_path / name / "artefacts").glob(f"{label}-*/artefact.safetensors"))
             for name in ("one", "two")
         )
-        assert os.path.samefile(one, two)
-    shared = {path.parent.name.split("-")[0] for path in tmp_path.rglob("record.json")}
-    assert shared == {"teacher", "supernet"}
+        assert one.samefile(two)
+    found = {path.parent.name.split("-")[0] for path in tmp_path.rglob("record.json")}
+    assert found == {"teacher", "supernet"}
     assert not list(tmp_path.rglob(".making-*"))
     assert not list(tmp_path.rglob(".owed-*"))
 
