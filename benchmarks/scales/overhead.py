@@ -5,7 +5,8 @@ Jobs come to nothing, or sleep for 20 ms. *Each* is the time that went by over t
 time that went by, over the number of jobs, less the mean of their seconds. The engine is a search
 by `spend`: an evolution that proposes, its results told in order, the ledger on the disk; *its
 share* is the time that went by, over the number of evaluations, beyond what the evaluations took
-on so many workers.
+on so many workers. Ray's workers are on two nodes of this machine; beside them stands what Ray Tune
+takes for a trial that does nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +24,12 @@ from record import over_seeds, with_half
 
 from scales.ground import GOALS, study
 from scales.part import Report
+from scales.ray_nodes import tune_ms, two_nodes
 from scales.sleeper import opened, sleeping
 from stillhouse.core.execute import Executor, Job, Outcome, Work
 from stillhouse.core.execute.inline import Inline
 from stillhouse.core.execute.processes import Processes
+from stillhouse.core.execute.ray_workers import RayWorkers
 from stillhouse.core.run.ledger import Ledger
 from stillhouse.core.run.spending import Policy, spend
 
@@ -47,18 +51,40 @@ ARMS: Final[Sequence[tuple[str, int, Start]]] = (
 def report(given: argparse.Namespace) -> Report:
     """Milliseconds an evaluation for every executor, over as many repeats as there are seeds."""
     figures: dict[str, Any] = {"trivial_jobs": TRIVIAL, "sleeping_jobs_each": EACH}
-    rows, reached = [], True
-    for kind, workers, start in ARMS:
-        cells = [measure(start, workers, seed) for seed in given.seeds]
-        found = {name: over_seeds([cell[name] for cell in cells]) for name in cells[0]}
-        figures[f"{kind}, {workers}"] = found
-        reached &= max(found[name]["mean"] for name in _HELD) <= ASKED_MS[kind]
-        rows.append([f"{kind}, {workers}", *(with_half(line, 3) for line in found.values())])
+    with two_nodes() as address:
+        on_ray = partial(RayWorkers, address=address, placement="spread", cpus=0)
+        arms = [*ARMS, *(("Ray", workers, on_ray) for workers in (1, 2, 16))]
+        rows, reached = _executors(given, arms, figures)
+        rows += _tune(given, address, figures)
     headings = [
         "workers", "trivial, each ms", "20 ms: lost ms", "engine's share, ms", "ready in, ms"
     ]  # fmt: skip
     title = f"milliseconds an evaluation, {len(given.seeds)} repeats"
     return Report(title, headings, rows, figures, reached)
+
+
+def _executors(
+    given: argparse.Namespace, arms: Sequence[tuple[str, int, Start]], figures: dict[str, Any]
+) -> tuple[list[list[str]], bool]:
+    """A row for each, its figures put beside the others', and whether all have what was asked."""
+    rows, reached = [], True
+    for kind, workers, start in arms:
+        cells = [measure(start, workers, seed) for seed in given.seeds]
+        found = {name: over_seeds([cell[name] for cell in cells]) for name in cells[0]}
+        figures[f"{kind}, {workers}"] = found
+        reached &= max(found[name]["mean"] for name in _HELD) <= ASKED_MS[kind]
+        rows.append([f"{kind}, {workers}", *(with_half(line, 3) for line in found.values())])
+    return rows, reached
+
+
+def _tune(given: argparse.Namespace, address: str, figures: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for name, reuse in (("Tune", False), ("Tune, actors used again", True)):
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            cells = [tune_ms(address, Path(folder), reuse=reuse) for _ in given.seeds]
+        figures[name] = {"trivial_each_ms": over_seeds(cells)}
+        rows.append([name, with_half(over_seeds(cells), 0), "", "", ""])
+    return rows
 
 
 _HELD: Final = ("trivial_each_ms", "lost_ms", "engine_ms")
@@ -96,10 +122,10 @@ def _searched(executor: Executor, workers: int, seed: int) -> float:
     evaluations, ahead = EACH * workers, -(-2 * workers // BATCH) if workers > 1 else 0
     asked = study("evolution", evaluations, seed)
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        with Ledger(Path(folder) / "ledger.jsonl", "overhead") as ledger:
-            began = time.perf_counter()
-            policy = Policy(evaluations, BATCH, ahead)
+        path, policy = Path(folder) / "ledger.jsonl", Policy(evaluations, BATCH, ahead)
+        began = time.perf_counter()
+        with Ledger(path, "overhead") as ledger:
             entries = spend(asked, executor, ledger, GOALS, policy)
-            wall_s = time.perf_counter() - began
+        wall_s = time.perf_counter() - began
     busy_s = sum(entry.seconds for entry in entries)
     return (wall_s - busy_s / workers) / evaluations

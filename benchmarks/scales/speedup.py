@@ -59,7 +59,7 @@ def _gain(cells: Mapping[int, Mapping[str, Any]], base: str, name: str) -> dict[
 
 def _cell(seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """The arms of one seed, in an order that turns from seed to seed."""
-    work = given.runs / f"speedup-{seed}"
+    work = given.runs.resolve() / f"speedup-{seed}"
     work.mkdir(parents=True, exist_ok=True)
     shared = [
         *SETTINGS, f"search.seed={seed}", f"execute.store={work / 'store'}",
@@ -77,8 +77,9 @@ def _cell(seed: int, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _explored(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
-    command = [sys.executable, __file__, str(folder), *settings]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "scales.speedup", str(folder), *settings]
+    here = Path(__file__).parents[1]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=here)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -98,4 +98,19 @@ def open_bench(spec: Mapping[str, Any]) -> Bench:
     state = initial_state(opened, train_teacher(opened))
     evaluator = Evaluator(opened.steps, state, opened.context, opened.store, opened.origin)
     prepare_all(opened, evaluator)
-    return bench_of(evaluator)
+    return _short_of_memory(bench_of(evaluator))
+
+
+def _short_of_memory(bench: Bench) -> Bench:
+    """Says so where memory ran out, which costs a worker an attempt but must not end the run."""
+    import torch
+
+    def evaluated(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return bench(payload)
+        except PluginError as error:
+            if isinstance(error.__cause__, (MemoryError, torch.OutOfMemoryError)):
+                raise MemoryError(str(error)) from error
+            raise
+
+    return evaluated

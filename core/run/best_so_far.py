@@ -14,14 +14,15 @@ class BestSoFar:
 
     def __init__(self, goals: Goals) -> None:
         self._goals, self._first = goals, goals.objectives[0]
+        self._limited = bool(goals.outcomes)
         self._standing: tuple[float, float] | None = None
         self._text = ""
 
     def after(self, entry: Entry) -> str:
         """What to show once this evaluation is done."""
-        known = known_of(entry)
-        if known and self._goals.violation(known) == 0:
-            value = known[self._first.name]
+        if entry.values and self._goals.violation(known_of(entry) if self._limited else {}) == 0:
+            name = self._first.name
+            value = entry.values[name] if name in entry.values else entry.costs[name]
             standing = (-(entry.fidelity or 0.0), self._first.sign * value)
             if self._standing is None or standing < self._standing:
                 self._standing, self._text = standing, f"best {self._first.name} {value:.4f}"

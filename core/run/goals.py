@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillhouse.core.config.records import SearchSection
 from stillhouse.core.cost.limits import Limit, refuse_contradictions, resolve
@@ -14,6 +15,7 @@ from stillhouse.core.run.ledger import Entry
 from stillhouse.core.search.front import on_front
 from stillhouse.core.search.sampler import Objective
 
+Array = NDArray[np.float64]
 Known = Mapping[str, float]
 """Costs and metrics of one candidate, by name."""
 
@@ -44,8 +46,20 @@ class Goals:
 
     def violation(self, known: Known) -> float:
         """Sum of what breaks the limits on metrics: 0 where all are met, infinite where unknown."""
+        if not self.outcomes:
+            return 0.0
         over = np.array(self.excess(known))
         return float(np.where(np.isnan(over), np.inf, np.maximum(over, 0.0)).sum())
+
+    def table(self, entries: Sequence[Entry]) -> tuple[Array, Array]:
+        """Values (n, objectives) and excess (n, outcomes) of evaluations, NaN where missing."""
+        values = np.empty((len(entries), len(self.objectives)))
+        for place, objective in enumerate(self.objectives):
+            values[:, place] = _column(entries, objective.name)
+        excess = np.empty((len(entries), len(self.outcomes)))
+        for place, limit in enumerate(self.outcomes):
+            excess[:, place] = limit.signed_excess(_column(entries, limit.cost))
+        return values, excess
 
     def standing(self, known: Known) -> list[float]:
         """Sorts the best first: by the first objective, then by the next ones."""
@@ -72,6 +86,17 @@ def goals_of(search: SearchSection, teacher: Known) -> Goals:
     )
     refuse_contradictions(outcomes, ", percentages taken of the teacher's")
     return Goals(objectives_of(search), outcomes)
+
+
+def _column(entries: Sequence[Entry], name: str) -> Array:
+    """A value or cost by name, as `known_of` has it, (n,)."""
+    found = [
+        (one.values[name] if name in one.values else one.costs.get(name, np.nan))
+        if one.values
+        else np.nan
+        for one in entries
+    ]
+    return np.array(found, dtype=np.float64)
 
 
 def known_of(entry: Entry) -> Known:

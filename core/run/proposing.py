@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.run.goals import Goals, known_of
+from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Entry
 from stillhouse.core.search import Codes, Halving, Study
 
@@ -118,7 +118,7 @@ class Proposer:
         lowest = [e for e in entries if e.fidelity in (None, self._rungs[0])]
         space = self._study.problem.space
         if lowest:
-            codes = np.array([space.encode(entry.configuration) for entry in lowest])
+            codes = space.encode_all([entry.configuration for entry in lowest])
             if len(self._rungs) > 1:
                 for entry, code in zip(lowest, codes, strict=True):
                     one = Candidate(entry.key, entry.configuration, entry.costs, code)
@@ -137,10 +137,7 @@ class Proposer:
         self, rung: int, entries: Sequence[Entry]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Values (n, objectives) and excess (n, outcomes), NaN where one failed."""
-        known, goals = [known_of(entry) for entry in entries], self._goals
-        values = np.array([goals.values(one) for one in known]).reshape(len(known), -1)
-        shape = (len(known), len(goals.outcomes))
-        excess = np.array([goals.excess(one) for one in known]).reshape(shape)
+        values, excess = self._goals.table(entries)
         self._ladder.record(rung, [entry.key for entry in entries], values, excess)
         return values, excess
 
@@ -154,8 +151,7 @@ class Proposer:
 
     def _asked(self, count: int) -> list[Candidate]:
         codes = self._study.ask(count)
-        space, known = self._study.problem.space, self._study.candidates(codes)
         return [
-            Candidate(one.key, space.decode(row), one.costs, row)
-            for one, row in zip(known, codes, strict=True)
+            Candidate(one.key, one.configuration, one.costs, row)
+            for one, row in zip(self._study.candidates(codes), codes, strict=True)
         ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, final, runtime_checkable
 
 from stillhouse.core.evaluate import Progress, Silent
-from stillhouse.core.execute import Executor, Job, Outcome, WorkerState
+from stillhouse.core.execute import ExecutionError, Executor, Job, Outcome, WorkerState
 from stillhouse.core.run.best_so_far import BestSoFar
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Entry, Ledger
@@ -25,6 +25,8 @@ from stillhouse.core.search import Study
 
 _POLL_S: Final = 0.5
 _WATCHED_S: Final = 0.25
+_HOPELESS: Final = 5
+"""Evaluations whose workers all died, and none that came to an end: it is not the candidates."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,16 @@ class _Told:
         self._failed += not entry.values
         self._progress.advance(1, self._best.after(entry))
 
+    def recall(self, entries: Sequence[Entry]) -> None:
+        """Evaluations of an earlier search, perhaps a million."""
+        self._done += len(entries)
+        self._failed += sum(not entry.values for entry in entries)
+        text = ""
+        for entry in entries:
+            text = self._best.after(entry)
+        if entries:
+            self._progress.advance(len(entries), text)
+
     def now(self, *, due: bool = False) -> None:
         """Show the workers, if it is time to or `due`."""
         if self._watch is None or not (due or self._clock() - self._last >= _WATCHED_S):
@@ -193,6 +205,8 @@ class _Desk:
         self._told, self._stop = told, stop
         self._open: dict[int, tuple[Batch, int]] = {}
         self._number = 0
+        self._held: list[Outcome] = []
+        self._hopeful = any(entry.values for entry in ledger.entries)
 
     @property
     def known(self) -> Sequence[Entry]:
@@ -210,8 +224,8 @@ class _Desk:
 
     def recalled(self) -> Sequence[Entry]:
         """What the ledger holds, counted as done."""
-        for entry in self._ledger.entries:
-            self._told.count(entry)
+        self._ledger.close_gaps()
+        self._told.recall(self._ledger.entries)
         return self._ledger.entries
 
     def take(self, batch: Batch) -> None:
@@ -234,10 +248,30 @@ class _Desk:
             self._finish()
         self._stop.running = min(len(self._open), self._executor.capacity)
         self._told.now()
-        return self._written(self._executor.finished(_POLL_S))
+        return self._written(self._hoped(self._executor.finished(_POLL_S)))
+
+    def _hoped(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Outcomes to be written: deaths of workers only once some evaluation came to an end.
+
+        Before that they say nothing of their candidates: a limit is too low for any of them, or
+        the machine is too small. Raises ExecutionError where that is so.
+        """
+        held = [*self._held, *outcomes]
+        self._hopeful |= any(outcome.result is not None for outcome in outcomes)
+        self._held = [] if self._hopeful else held
+        if self._hopeful or not held:
+            return held
+        if len(held) < min(_HOPELESS, len(self._open)):
+            return []
+        raise ExecutionError(
+            f"none of the first {len(held)} evaluations came to an end: {held[0].error}. Nothing "
+            "of them is written down; raise the limits in the run's execute: section, use fewer "
+            "workers, or look into workers.log, then resume"
+        )
 
     def _finish(self) -> None:
-        for number in self._executor.withdraw():
+        held, self._held = [outcome.number for outcome in self._held], []
+        for number in (*self._executor.withdraw(), *held):
             del self._open[number]
         while self._open:
             self._told.now()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stillhouse.core.execute import Executor, Job, Outcome, WorkerState
+from stillhouse.core.execute import ExecutionError, Executor, Job, Outcome, WorkerState
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Entry, Ledger
@@ -202,3 +202,35 @@ def test_a_space_that_is_exhausted_ends_the_search(searched, deterministic):
     policy = Policy(5000, batch=50, ahead=2, deterministic=deterministic)
     entries = searched(policy, Scrambled(8, 0), sampler="random")
     assert len(entries) == 3 * 40 * 8
+
+
+class Deadly(Scrambled):
+    """Workers that die of every job but one in so many."""
+
+    def __init__(self, sound_each: int) -> None:
+        super().__init__(4, 0)
+        self._sound_each = sound_each
+
+    def _one(self) -> Outcome:
+        outcome = super()._one()
+        if self._sound_each and len(self.evaluated) % self._sound_each == 0:
+            return outcome
+        return Outcome(outcome.number, None, 1.0, "its worker died 3 times", attempts=3)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_where_every_worker_dies_the_search_ends_and_writes_nothing(
+    searched, tmp_path, deterministic
+):
+    policy = Policy(60, batch=4, ahead=2, deterministic=deterministic)
+    with pytest.raises(ExecutionError, match=r"none of the first \d evaluations .* died 3 times"):
+        searched(policy, Deadly(0), tmp_path / "deadly")
+    assert searched(policy, Scrambled(1, 0), tmp_path / "deadly") == searched(
+        policy, Scrambled(1, 0)
+    )
+
+
+def test_one_sound_evaluation_makes_the_deaths_those_of_their_candidates(searched):
+    entries = searched(Policy(60, batch=4, ahead=2), Deadly(4))
+    assert len(entries) == 60
+    assert sum(entry.error == "its worker died 3 times" for entry in entries) >= 45
