@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING
 
 from stillhouse.core.cli import reuse
 from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
-from stillhouse.core.errors import UserError
+from stillhouse.core.errors import RunDirectoryError, UserError
 
 if TYPE_CHECKING:
     from stillhouse.core.config.runfile import RunFile
     from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.directory import RunDirectory
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a system says of a disk that takes nothing more."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got '{text}'")
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 100000, got '{text}'")
     return int(text)
 
 
@@ -140,6 +145,13 @@ def _execute(plan: object, catalogue: Catalogue, directory: RunDirectory) -> int
     except KeyboardInterrupt:
         print(f"\nstopped; nothing is lost. Continue with: {again}", file=sys.stderr)
         return 130
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise RunDirectoryError(
+            f"{directory.folder}: cannot be written ({error.strerror}); nothing that was finished "
+            f"is lost: make room, then continue with: {again}"
+        ) from error
     console.print(closing_table(summary))
     for note in summary.notes:
         console.print(f"note: {note}", markup=False)

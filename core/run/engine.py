@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -70,7 +70,9 @@ class Stopwatch:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + self._clock() - began
-            write_atomically(self._path, json.dumps(self.seconds))
+            # Times are not worth a run, and a full disk is told by what matters.
+            with suppress(OSError):
+                write_atomically(self._path, json.dumps(self.seconds))
 
 
 def _seconds_in(path: Path) -> dict[str, float]:
