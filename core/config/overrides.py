@@ -68,7 +68,8 @@ def at_path(root: Node, path: str) -> Node | None:
             inner = _entry(item, _name(item) or "") if item is not None else None
             node = inner if inner is not None else item
         elif isinstance(node, Items):
-            node = next(filter(None, (_entry(item, key) for item in node.items)), None)
+            named = (_entry(item, key) for item in node.items)
+            node = next((one for one in named if one is not None), None)
         else:
             node = _at(node, (key,)) if node is not None else None
     return node

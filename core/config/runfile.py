@@ -32,7 +32,8 @@ from stillhouse.core.config.sections import (
     settled_ahead,
 )
 from stillhouse.core.config.settings import ExecuteSection, TrainSection
-from stillhouse.core.config.sweep import SweepSection, read_sweep, refuse_unfit
+from stillhouse.core.config.sweep import SweepSection, read_sweep
+from stillhouse.core.config.swept import refuse_unfit
 from stillhouse.core.config.uses import read_recipe, read_use
 from stillhouse.core.config.values import Setting
 from stillhouse.core.config.written import written

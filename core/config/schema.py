@@ -7,13 +7,14 @@ from typing import Any, Final, TypeAlias
 
 from stillhouse.core.config.records import Plugins
 from stillhouse.core.config.runfile import REQUIRED
+from stillhouse.core.config.scheduling import SCHEDULERS
 from stillhouse.core.config.settings import (
     ExecuteSection,
     SearchSettings,
     TargetSettings,
     TrainSection,
 )
-from stillhouse.core.config.sweep import SCHEDULERS, SECONDS, SweepSettings
+from stillhouse.core.config.sweep import SECONDS, SweepSettings
 from stillhouse.core.config.teacher import (
     NetworkTraining,
     StudentView,

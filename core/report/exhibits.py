@@ -16,6 +16,7 @@ from stillhouse.core.report.rows import Line
 from stillhouse.core.report.similarity import LayerSimilarity, similarities
 from stillhouse.core.report.standing_plot import standing_plot
 from stillhouse.core.report.standing_table import standing_table
+from stillhouse.core.report.sweep import Swept, sweeps
 from stillhouse.core.report.weight_bars import Bars, bars
 from stillhouse.core.run.summary import RunSummary
 
@@ -69,11 +70,14 @@ class Mixed:
     lines: Sequence[Line]
 
 
-def shown(summary: RunSummary) -> dict[str, list[Alike] | list[Mixed] | list[Compared]]:
+def shown(
+    summary: RunSummary,
+) -> dict[str, list[Alike] | list[Mixed] | list[Compared] | list[Swept]]:
     """The page's parts by the names that its template knows; empty lists without exhibits."""
     return {
         "similarities": [_alike(found) for found in similarities(summary)],
         "mixtures": [_mixed(found) for found in _mixtures(summary)],
+        "sweeps": sweeps(summary),
         "comparisons": [_compared(one) for one in comparisons(summary)],
     }
 

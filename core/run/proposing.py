@@ -131,7 +131,7 @@ class Proposer:
 
     def _tell(self, codes: Codes, entries: Sequence[Entry]) -> None:
         values, excess = self._record(0, entries)
-        self._study.tell(codes, values, excess if self._goals.outcomes else None)
+        self._study.tell(codes, values, excess if self._goals.outcomes else None, entries)
 
     def _record(
         self, rung: int, entries: Sequence[Entry]

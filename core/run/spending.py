@@ -24,6 +24,7 @@ from stillhouse.core.run.proposing import Batch, Proposal, Proposer, Screens
 from stillhouse.core.search import Study
 
 _POLL_S: Final = 0.5
+_MOMENT_S: Final = 0.05
 _WATCHED_S: Final = 0.25
 _HOPELESS: Final = 5
 """Evaluations whose workers all died, and none that came to an end: it is not the candidates."""
@@ -132,8 +133,8 @@ def _as_they_come(proposer: Proposer, desk: _Desk, policy: Policy) -> None:
     proposer.recall(desk.recalled())
     left = policy.evaluations - len(desk.known)
     while left or desk.under_way:
-        while left and desk.under_way + min(policy.batch, left) <= desk.room:
-            batch = proposer.propose(min(policy.batch, left))
+        while (count := min(policy.batch, left, desk.room - desk.under_way)) > 0:
+            batch = proposer.propose(count)
             left -= len(batch.proposals)
             desk.take(batch)
             if not batch.proposals:
@@ -205,6 +206,7 @@ class _Desk:
         self._told, self._stop = told, stop
         self._open: dict[int, tuple[Batch, int]] = {}
         self._number = 0
+        self._seconds = 0.0  # of an evaluation, of late
         self._held: list[Outcome] = []
         self._hopeful = any(entry.values for entry in ledger.entries)
 
@@ -218,9 +220,14 @@ class _Desk:
 
     @property
     def room(self) -> int:
-        """How many evaluations to have under way where each is told as it comes."""
-        policy = self._policy
-        return max(min(policy.window, self._executor.capacity + policy.batch), policy.batch)
+        """How many evaluations to have under way where each is told as it comes.
+
+        One for each worker, and behind these what all of them do in a moment: what is proposed
+        later knows more.
+        """
+        capacity = self._executor.capacity
+        spare = capacity * _MOMENT_S / self._seconds if self._seconds > 0.0 else 0.0
+        return capacity + min(self._policy.batch, math.ceil(spare))
 
     def recalled(self) -> Sequence[Entry]:
         """What the ledger holds, counted as done."""
@@ -287,6 +294,7 @@ class _Desk:
             number = outcome.number if self._policy.deterministic else written + i
             pairs.append((batch, place, self._entry(number, batch.proposals[place], outcome)))
             self._told.repeated += outcome.attempts - 1
+            self._seconds += (outcome.seconds - self._seconds) / 8
         if pairs:
             self._ledger.finish([entry for _, _, entry in pairs])
         for batch, place, entry in pairs:

@@ -21,6 +21,13 @@ class SupernetParams(Params):
         choices=("fresh", "teacher"),
         help="where the full student's weights come from; of a larger teacher it takes a slice",
     )
+    start: str | None = param(
+        None,
+        kind="path",
+        searchable=False,
+        help="folder of an earlier supernet's artefact, whose weights stage 2 goes on with instead "
+        "of stage 1's; of the same space and full student",
+    )
     full_epochs: int = param(
         10, low=0, high=10_000, help="stage 1: epochs of the full student alone"
     )

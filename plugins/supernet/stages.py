@@ -13,6 +13,7 @@ from stillhouse.core.distill.regions import Region
 from stillhouse.core.distill.settings import FitResult, TrainSettings
 from stillhouse.core.distill.training import fit, updates_an_epoch
 from stillhouse.core.evaluate import Context, ElasticModule, State
+from stillhouse.plugins.supernet.earlier import Earlier
 from stillhouse.plugins.supernet.samplers import path_sampler
 
 
@@ -80,14 +81,30 @@ class Trained:
         return {name: [asdict(line) for line in found.history] for name, found in results.items()}
 
 
-def train(stages: Stages, build: Callable[[], nn.Module], regions: list[Region]) -> Trained:
-    """Both stages from the full network: the first once, the second for every region."""
+def train(
+    stages: Stages,
+    build: Callable[[], nn.Module],
+    regions: list[Region],
+    earlier: Earlier | None = None,
+) -> Trained:
+    """Both stages from the full network: the first once, the second for every region.
+
+    With the weights of an `earlier` supernet, the second alone.
+
+    Raises:
+        UserError: those weights are of another space or another full student.
+    """
     module = build()
-    first = stages.full_student(module)
-    elastic = stages.context.family.elastic(module)
+    if earlier is None:
+        first = stages.full_student(module)
+        elastic = stages.context.family.elastic(module)
+        if stages.params.sort:
+            elastic.sort_by_importance()
+    else:
+        first = FitResult(updates=earlier.updates)
+        elastic = stages.context.family.elastic(module)
+        earlier.load_into(elastic)
     del module  # its weights were copied, and may be hundreds of megabytes
-    if stages.params.sort:
-        elastic.sort_by_importance()
     weights, seconds = [], []
     for region in regions:
         own = elastic if region is regions[-1] else copy.deepcopy(elastic)

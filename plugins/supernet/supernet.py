@@ -23,6 +23,7 @@ from stillhouse.core.evaluate import (
     Student,
 )
 from stillhouse.plugins.supernet.after import after_search
+from stillhouse.plugins.supernet.earlier import Earlier, content, refuse_contradictions
 from stillhouse.plugins.supernet.samplers import counting, sub_spaces
 from stillhouse.plugins.supernet.stages import Stages, train
 from stillhouse.plugins.supernet.starting import full_network, refuse_other_view
@@ -47,7 +48,7 @@ class Supernet(Method):
     """
 
     def prepare(self, state: State, params: Any, context: Context) -> Artefact:
-        """Raises UserError for a teacher, sub-spaces or masks that do not fit; says which."""
+        """Raises UserError for a teacher, earlier weights, sub-spaces or masks that do not fit."""
         space = context.spaces[NAME]
         largest = space.decode(space.corners()[2])
         context = replace(context, full=context.family.whole(context.full, largest))
@@ -57,7 +58,8 @@ class Supernet(Method):
         def build() -> nn.Module:
             return full_network(state, params, largest, context)
 
-        trained = train(Stages(state, params, settings, context), build, regions)
+        stages = Stages(state, params, settings, context)
+        trained = train(stages, build, regions, Earlier.read(params))
         record = {
             "updates": trained.updates,
             "history": trained.history(),
@@ -73,9 +75,13 @@ class Supernet(Method):
         return Artefact(tensors, record)
 
     def check(self, state: State, choice: Choice, context: Context) -> None:
-        """Raises UserError for weights of a teacher that sees other channels."""
+        """Raises UserError for weights of a teacher that sees other channels, or two origins."""
+        refuse_contradictions(choice.params)
         if choice.params.initial == "teacher":
             refuse_other_view(state, context)
+
+    def sources(self, params: Any) -> Any:
+        return content(params)
 
     def apply(self, state: State, choice: Choice, artefact: Artefact, context: Context) -> State:
         """Slice out the subnet of the chosen genes, with copied weights.

@@ -123,7 +123,21 @@ ACCEPTED += [
         ("epochs: 1, checkpoint: null", "[]"),
     )
 ]
+SWEEP = (
+    "sweep: {parameters: {recipe.supernet.epochs: {low: 2, high: 9}, teacher.width: {choices: "
+    "[48, 96]}}, minimize: [seconds], limits: {seconds: 60}, scheduler: {asha: {eta: 2}}, "
+    "budget: {parameter: teacher.epochs, rungs: [2, 6]}, sampler: random, trials: 9}\nsearch:"
+)
+ACCEPTED += [
+    ("search:", SWEEP),
+    ("search:", SWEEP.replace("{asha: {eta: 2}}", "pbt")),
+]
 REFUSED = [
+    ("search:", SWEEP.replace("asha", "ash")),
+    ("search:", SWEEP.replace("low: 2, ", "")),
+    ("search:", SWEEP.replace("trials: 9", "trials: 0")),
+    ("search:", SWEEP.replace("minimize: [seconds], ", "")),
+    ("search:", SWEEP.replace("rungs: [2, 6]", "rungs: [2]")),
     ("task:", "taks:"),
     ("task: spoken-digits", "task: spoken"),
     ("task: spoken-digits", "task: npz"),

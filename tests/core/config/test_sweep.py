@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import yaml
 
-from stillhouse.core.config import json_schema, parse
+from stillhouse.core.config import parse
 from stillhouse.core.config.records import Limit, SearchRange
-from stillhouse.core.config.sweep import Budget, Scheduler
+from stillhouse.core.config.scheduling import Budget, Scheduler
 from stillhouse.core.errors import ConfigError
-from tests.core.config.test_schema import accepts
 
 SWEEP = """\
 sweep:
@@ -83,14 +80,6 @@ def test_the_rest_of_the_run_does_not_depend_on_it(read):
 def test_options_override_its_settings(read):
     section = read(SWEEP, "sweep.trials=3", "sweep.sampler=random").sweep
     assert (section.trials, section.sampler.name) == (3, "random")
-
-
-def test_the_schema_knows_it(read, catalogue, run_text):
-    schema = json.loads(json.dumps(json_schema(catalogue)))
-    assert accepts(schema, yaml.safe_load(run_text + SWEEP))
-    assert accepts(schema, yaml.safe_load(read(SWEEP).to_yaml()))
-    for written, changed in (("trials: 12", "trials: 0"), ("maximize: accuracy", "scheduler: ash")):
-        assert not accepts(schema, yaml.safe_load(run_text + SWEEP.replace(written, changed)))
 
 
 BROKEN = [
