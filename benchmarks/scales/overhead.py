@@ -87,6 +87,7 @@ def _tune(given: argparse.Namespace, address: str, figures: dict[str, Any]) -> l
     return rows
 
 
+_PATIENCE_S: Final = 60.0
 _HELD: Final = ("trivial_each_ms", "lost_ms", "engine_ms")
 
 
@@ -96,7 +97,7 @@ def measure(start: Start, workers: int, seed: int) -> dict[str, float]:
         ready_s, _ = _timed(executor, workers)
         trivial_s, _ = _timed(executor, TRIVIAL)
     with start(sleeping(SLEEP_S), workers) as executor:
-        _timed(executor, 2 * workers)
+        _await_all(executor, workers)
         wall_s, outcomes = _timed(executor, EACH * workers)
         engine_s = _searched(executor, workers, seed)
     mean_s = float(np.mean([one.seconds for one in outcomes]))
@@ -115,6 +116,14 @@ def _timed(executor: Executor, count: int) -> tuple[float, list[Outcome]]:
     while len(outcomes) < count:
         outcomes += executor.finished()
     return time.perf_counter() - began, outcomes
+
+
+def _await_all(executor: Executor, workers: int) -> None:
+    """Until every worker has answered: those of a cluster begin one after the other."""
+    seen, until_s = set[str](), time.perf_counter() + _PATIENCE_S
+    while len(seen) < workers and time.perf_counter() < until_s:
+        _, outcomes = _timed(executor, 2 * workers)
+        seen.update(one.worker for one in outcomes)
 
 
 def _searched(executor: Executor, workers: int, seed: int) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +56,8 @@ def tune_ms(address: str, folder: Path, *, reuse: bool) -> float:
             run_config=tune.RunConfig(storage_path=str(folder.resolve()), verbose=0),
         )
         began = time.perf_counter()
-        tuner.fit()
+        with redirect_stdout(StringIO()):  # Tune prints its settings whatever `verbose` says
+            tuner.fit()
         return 1e3 * (time.perf_counter() - began) / TRIALS
     finally:
         cluster.close()

@@ -6,6 +6,7 @@ from stillhouse.core.search.evolution import evolve as evolve
 from stillhouse.core.search.feasible import FeasibleDraws as FeasibleDraws
 from stillhouse.core.search.feasible import fingerprints as fingerprints
 from stillhouse.core.search.feasible import meets_limits as meets_limits
+from stillhouse.core.search.front import best_few as best_few
 from stillhouse.core.search.front import best_first as best_first
 from stillhouse.core.search.front import crowding as crowding
 from stillhouse.core.search.front import hypervolume as hypervolume
@@ -18,6 +19,7 @@ from stillhouse.core.search.known import known_costs as known_costs
 from stillhouse.core.search.opening import open_study as open_study
 from stillhouse.core.search.optuna_study import export_study as export_study
 from stillhouse.core.search.repair import repaired as repaired
+from stillhouse.core.search.rows import Rows as Rows
 from stillhouse.core.search.sampler import Codes as Codes
 from stillhouse.core.search.sampler import Costs as Costs
 from stillhouse.core.search.sampler import Objective as Objective

@@ -88,6 +88,33 @@ def best_first(
     return np.lexsort((-crowding(compared, rank), rank, over))
 
 
+def best_few(
+    values: Values,
+    maximize: Sequence[bool],
+    count: int,
+    violation: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:
+    """The first `count` of `best_first`, or all where there are fewer, without ranking the rest."""
+    if values.shape[1] == 1:
+        return best_first(values, maximize, violation)[:count]
+    sound = np.isfinite(values).all(axis=1)
+    over = np.zeros(len(values)) if violation is None else np.maximum(violation, 0.0)
+    left = np.flatnonzero(sound & (over == 0))
+    found: list[NDArray[np.int64]] = []
+    while len(left) and count > 0:
+        front = on_front(values[left], maximize)
+        places = left[front]
+        gaps = crowding(values[places], np.zeros(len(places), dtype=np.int64))
+        found.append(places[np.lexsort((-gaps,))][:count])
+        count -= len(found[-1])
+        left = left[~front]
+    if count > 0:
+        rest = np.flatnonzero(~sound | (over > 0))
+        order = np.lexsort((np.where(sound, over, np.inf)[rest],))
+        found.append(rest[order][:count])
+    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+
 def hypervolume(values: Values, reference: Sequence[float], maximize: Sequence[bool]) -> float:
     """Volume dominated up to `reference` (one number an objective, in its own direction)."""
     from moocore import hypervolume as volume

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.core.search.front import crowding, ranks
+from stillhouse.core.search.rows import Rows
 from stillhouse.core.search.sampler import Objective
 
 
@@ -23,19 +24,20 @@ class Promotion:
 
 @dataclass(eq=False)
 class _Rung:
-    """What came out on one rung: a row of `values` and `excess` for each of `keys`."""
+    """What came out on one rung: a row of values and excess in `results` for each of `keys`."""
 
     keys: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     promoted: set[str] = field(default_factory=set)
-    values: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
-    excess: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    results: tuple[Rows, Rows] | None = None
 
     def add(
         self, keys: Sequence[str], values: NDArray[np.float64], excess: NDArray[np.float64]
     ) -> None:
-        self.values = np.concatenate([self.values, values]) if self.keys else values.copy()
-        self.excess = np.concatenate([self.excess, excess]) if self.keys else excess.copy()
+        if self.results is None:
+            self.results = Rows(values.shape[1]), Rows(excess.shape[1])
+        for rows, found in zip(self.results, (values, excess), strict=True):
+            rows.add(found)
         self.keys.extend(keys)
         self.known.update(keys)
 
@@ -101,10 +103,11 @@ class Halving:
     def _due(self, rung: _Rung) -> list[str]:
         """Keys among the best 1 / eta that were not promoted yet, best first."""
         most = len(rung.keys) // self._eta
-        if not most:
+        if not most or rung.results is None:
             return []
-        order = standing(rung.keys, rung.values, rung.excess, self._objectives)
-        failed = _failed(rung.values, rung.excess)
+        values, excess = (rows.all for rows in rung.results)
+        order = standing(rung.keys, values, excess, self._objectives)
+        failed = _failed(values, excess)
         best = [rung.keys[i] for i in order[:most] if not failed[i]]
         return [key for key in best if key not in rung.promoted]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, field
+from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,37 @@ class Candidate:
 
     key: str
     costs: Mapping[str, float]
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Known(Protocol):
+    """Whatever has a candidate's key and its known costs."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def costs(self) -> Mapping[str, float]: ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Results:
+    """One tell; trials are made of it when somebody wants them, which an engine never does."""
+
+    codes: Codes
+    known: Sequence[Known]
+    values: NDArray[np.float64]
+    excess: NDArray[np.float64] | None
+
+    def trials(self, first: int) -> list[Trial]:
+        """Its trials, the first of which has this number."""
+        none = [()] * len(self.known)
+        overs = none if self.excess is None else map(tuple, self.excess.tolist())
+        facts = zip(self.known, self.codes, map(tuple, self.values.tolist()), overs, strict=True)
+        return [
+            Trial(number, candidate.key, row, value, candidate.costs, over)
+            for number, (candidate, row, value, over) in enumerate(facts, first)
+        ]
 
 
 @final
@@ -61,12 +92,21 @@ class Study:
         ledger: Callable[[Sequence[Trial]], None] | None = None,
     ) -> None:
         self.problem = problem
-        self.trials: list[Trial] = []
+        self._trials: list[Trial] = []
+        self._fresh: list[_Results] = []
         self._sampler = sampler
         self._ledger = ledger
         self._known: dict[bytes, Candidate] = {}
         self._asked: set[str] = set()
         self._told: set[str] = set()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every candidate that was told, in order."""
+        for results in self._fresh:
+            self._trials += results.trials(len(self._trials))
+        self._fresh.clear()
+        return self._trials
 
     def ask(self, count: int) -> Codes:
         """Up to `count` new candidates that meet the limits, (n, width); fewer when exhausted.
@@ -83,32 +123,38 @@ class Study:
         rows = [row.tobytes() for row in codes]
         fresh = [i for i, row in enumerate(rows) if row not in self._known]
         if fresh:
-            keys = self.problem.space.keys(codes[fresh])
+            space = self.problem.space
+            genes = space.decode_all(codes[fresh])
             table = {name: c.tolist() for name, c in self.problem.costs.table(codes[fresh]).items()}
-            for at, (i, key) in enumerate(zip(fresh, keys, strict=True)):
+            for at, (i, configuration) in enumerate(zip(fresh, genes, strict=True)):
                 costs = {name: float(column[at]) for name, column in table.items()}
-                self._known[rows[i]] = Candidate(key, costs)
+                self._known[rows[i]] = Candidate(space.key(configuration), costs, configuration)
         return [self._known[row] for row in rows]
 
     def tell(
-        self, codes: Codes, values: NDArray[np.float64], excess: NDArray[np.float64] | None = None
+        self,
+        codes: Codes,
+        values: NDArray[np.float64],
+        excess: NDArray[np.float64] | None = None,
+        known: Sequence[Known] | None = None,
     ) -> None:
         """Results, (n, objectives), each in its own direction; NaN where the evaluation failed.
 
         `excess` (n, outcomes) is needed when the problem has outcomes: see `Sampler.tell`.
-        Candidates that were never asked may be told too, each once. Raises ValueError for a wrong
-        shape or a candidate that was told before.
+        Candidates that were never asked may be told too, each once. Whoever has `known` what
+        `candidates` finds out can say so. Raises ValueError for a wrong shape or a candidate that
+        was told before.
         """
         outcomes = len(self.problem.outcomes)
         values = _shaped("values", values, (len(codes), len(self.problem.objectives)))
         if excess is not None or outcomes:
             excess = _shaped("excess", excess, (len(codes), outcomes))
         codes = np.array(codes, dtype=np.float64, ndmin=2)
-        known = self.candidates(codes)
+        known = self.candidates(codes) if known is None else known
         keys = {candidate.key for candidate in known}
         if len(keys) < len(known) or not self._told.isdisjoint(keys):
             raise ValueError("a candidate was told twice")
-        self._record(codes, known, values, excess)
+        self._record(_Results(codes, known, values, excess), keys)
         self._sampler.tell(codes, values, excess)
 
     @property
@@ -144,25 +190,14 @@ class Study:
         limited = self.problem.costs.limited or tuple(trial.costs)
         return (*values, *(trial.costs[name] for name in limited), trial.key)
 
-    def _record(
-        self,
-        codes: Codes,
-        known: Sequence[Candidate],
-        values: NDArray[np.float64],
-        excess: NDArray[np.float64] | None,
-    ) -> None:
-        overs = [()] * len(known) if excess is None else map(tuple, excess.tolist())
-        facts = zip(known, codes, map(tuple, values.tolist()), overs, strict=True)
-        trials = [
-            Trial(number, candidate.key, row, value, candidate.costs, over)
-            for number, (candidate, row, value, over) in enumerate(facts, len(self.trials))
-        ]
+    def _record(self, results: _Results, keys: set[str]) -> None:
         if self._ledger is not None:
-            self._ledger(trials)
-        self.trials += trials
-        self._told.update(trial.key for trial in trials)
-        for row in codes:
-            self._known.pop(row.tobytes(), None)
+            self._ledger(results.trials(len(self.trials)))
+        self._fresh.append(results)
+        self._told |= keys
+        if self._known:
+            for row in results.codes:
+                self._known.pop(row.tobytes(), None)
 
     def _check(self, codes: Codes, count: int) -> None:
         space = self.problem.space

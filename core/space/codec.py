@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,14 @@ def decode(layout: Layout, row: Sequence[float]) -> dict[str, Any]:
     """
     found = {}
     for block in layout.blocks:
-        dimension, width = block.dimension, block.dimension.columns
-        genes = [row[at : at + width] for at in range(block.start, block.stop, width)]
+        dimension, width, start = block.dimension, block.dimension.columns, block.start
         if dimension.per is None:
-            if genes[0][0] >= 0:
-                found[dimension.name] = dimension.decode(genes[0])
+            if row[start] >= 0:
+                found[dimension.name] = dimension.decode(row[start : start + width])
         elif (length := _length(layout, block, row)) is not None:
+            starts = range(start, start + length * width, width)
             found[dimension.name] = [
-                dimension.decode(gene) if gene[0] >= 0 else None for gene in genes[:length]
+                dimension.decode(row[at : at + width]) if row[at] >= 0 else None for at in starts
             ]
     return found
 
@@ -111,10 +111,14 @@ def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 
+_CANONICAL: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False
+).encode
+
+
 def key(configuration: Mapping[str, Any]) -> str:
     """16 hexadecimal digits that identify a configuration, whatever the order of its genes."""
-    text = json.dumps(configuration, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(_CANONICAL(dict(configuration)).encode(), digest_size=8).hexdigest()
 
 
 def values(block: Block, codes: Codes) -> NDArray[Any]:

@@ -227,10 +227,11 @@ class Real(Dimension):
         return np.empty((0, 1))
 
     def decode(self, code: Sequence[float]) -> Any:
-        raw = float(self.values(np.array(code)))
         if self.log:
+            raw = float(self.values(np.array(code)))
             rounded = float(f"{raw:.{_DIGITS}g}")
         else:
+            raw = min(max(self.low + code[0] * (self.high - self.low), self.low), self.high)
             largest = max(abs(self.low), abs(self.high))
             rounded = round(raw, _DIGITS - math.ceil(math.log10(largest)))
         return min(max(rounded, float(self.low)), float(self.high))

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.core.space import codec, encoding, hashing, variation
+from stillhouse.core.space import codec, columnwise, encoding, hashing, variation
 from stillhouse.core.space.dimension import Codes, Dimension
 from stillhouse.core.space.layout import Layout, arrange
 
@@ -102,12 +102,21 @@ class Space:
 
     def keys(self, codes: Codes) -> list[str]:
         """16 hexadecimal digits for each candidate, the same for any order of dimensions."""
-        rows = self.canonical(codes).tolist()
-        return [codec.key(codec.decode(self._layout, row)) for row in rows]
+        return [codec.key(configuration) for configuration in self.decode_all(codes)]
+
+    @staticmethod
+    def key(configuration: Mapping[str, Any]) -> str:
+        """What `keys` gives for a candidate that was decoded already."""
+        return codec.key(configuration)
 
     def decode(self, row: Codes) -> dict[str, Any]:
         """One candidate's configuration: inactive genes absent, genes with `per` as lists."""
         return codec.decode(self._layout, self.canonical(row[None])[0].tolist())
+
+    def decode_all(self, codes: Codes) -> list[dict[str, Any]]:
+        """The configurations of candidates, as `decode` has them."""
+        rows = self.canonical(codes).tolist()
+        return [codec.decode(self._layout, row) for row in rows]
 
     def encode(self, configuration: Mapping[str, Any]) -> Codes:
         """The canonical row of a configuration, (width,).
@@ -116,6 +125,13 @@ class Space:
         superfluous gene.
         """
         return codec.encode(self._layout, configuration)
+
+    def encode_all(self, configurations: Sequence[Mapping[str, Any]]) -> Codes:
+        """The canonical rows of configurations, (n, width), thousands at a time.
+
+        Raises UserError as `encode`, for the first that does not fit.
+        """
+        return columnwise.encode(self._layout, configurations)
 
     def within(self, whole: Space, codes: Codes, row: Codes) -> Codes:
         """Candidates of this space as candidates of one that has its dimensions among others.

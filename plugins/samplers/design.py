@@ -9,21 +9,31 @@ from stillhouse.core.search import Codes, FeasibleDraws, Problem
 
 
 def use_of_limits(problem: Problem, codes: Codes) -> NDArray[np.float64]:
-    """How expensive candidates are beside each other, 0 to 1, (candidates,).
+    """How expensive candidates are beside each other; see `use_of`."""
+    return use_of(limited_costs(problem, codes))
 
-    The mean over the limited costs (all known costs when none is limited) of each candidate's
-    place between the cheapest and the dearest one given; one that is not finite is the dearest.
-    """
+
+def limited_costs(problem: Problem, codes: Codes) -> NDArray[np.float64]:
+    """The limited costs (all known ones when none is limited), (candidates, costs)."""
     table = problem.costs.table(codes)
     names = problem.costs.limited or tuple(table)
-    total = np.zeros(len(codes))
-    for name in names:
-        cost = table[name]
+    columns = [np.asarray(table[name], dtype=np.float64) for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((len(codes), 0))
+
+
+def use_of(costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How expensive candidates are beside each other, 0 to 1, (candidates,).
+
+    The mean over costs (candidates, costs) of each candidate's place between the cheapest and the
+    dearest one given; one that is not finite is the dearest.
+    """
+    total = np.zeros(len(costs))
+    for cost in costs.T:
         finite = cost[np.isfinite(cost)]
         spread = finite.max() - finite.min() if len(finite) else 0.0
         if spread > 0:
             total += (np.where(np.isfinite(cost), cost, finite.max()) - finite.min()) / spread
-    total /= max(len(names), 1)
+    total /= max(costs.shape[1], 1)
     return total
 
 

@@ -113,7 +113,7 @@ from stillhouse.core.execute import Job, Work
 from stillhouse.core.execute.ray_workers import RayWorkers
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with RayWorkers(Work("ray_benches:obedient"), 2) as workers:
+with RayWorkers(Work("ray_benches:obedient"), 2, address=sys.argv[2]) as workers:
     workers.submit([Job(0, {"do": "pid"}), Job(1, {"do": "pid"})])
     pids = [outcome.result["pid"] for _ in range(2) for outcome in workers.finished(60)]
     handled = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
@@ -130,8 +130,21 @@ with RayWorkers(Work("ray_benches:obedient"), 2) as workers:
 def test_a_cluster_that_was_started_here_ends_with_its_driver_even_when_that_is_killed(
     ending: str,
 ) -> None:
+    pids = _driven(ending, "local")
+    wait(lambda: not any(_lives(pid) for pid in pids), 30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["leave", "wait"])
+def test_on_a_cluster_that_stays_the_workers_end_with_their_driver(nodes: Any, ending: str) -> None:
+    pids = _driven(ending, nodes.address)
+    wait(lambda: not any(_lives(pid) for pid in pids), 30)
+
+
+def _driven(ending: str, address: str) -> list[int]:
+    """The workers of a driver that has left, or was killed; it printed nothing of Ray's."""
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, ending],
+        [sys.executable, "-c", DRIVER, ending, address],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -146,7 +159,8 @@ def test_a_cluster_that_was_started_here_ends_with_its_driver_even_when_that_is_
     assert rest == ("", "")
     said = json.loads(line)
     assert said["handled"]
-    wait(lambda: not any(_lives(pid) for pid in said["pids"]), 30)
+    pids: list[int] = said["pids"]
+    return pids
 
 
 def _lives(pid: int) -> bool:
