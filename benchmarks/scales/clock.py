@@ -67,8 +67,10 @@ def spent(
     evaluations, ahead = EACH * workers, -(-2 * workers // BATCH)
     policy = Policy(evaluations, BATCH, ahead, deterministic=deterministic)
     asked = study(sampler, evaluations, seed)
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        with Ledger(Path(folder) / "ledger.jsonl", "clock") as ledger:
-            pool = VirtualWorkers(workers, measured, seed, free=free)
-            spend(asked, pool, ledger, GOALS, policy)
+    pool = VirtualWorkers(workers, measured, seed, free=free)
+    with (
+        tempfile.TemporaryDirectory(dir=".") as folder,
+        Ledger(Path(folder) / "ledger.jsonl", "clock") as ledger,
+    ):
+        spend(asked, pool, ledger, GOALS, policy)
     return pool

@@ -83,7 +83,9 @@ def _write(path: Path, entries: int) -> float:
             codes = SPACE.sample(min(50_000, entries - number), rng)
             genes = SPACE.decode_all(codes)
             table = {name: column.tolist() for name, column in COSTS.table(codes).items()}
-            costs = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+            costs = [
+                dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)
+            ]
             for start in range(0, len(codes), _GROUP):
                 some = range(start, min(start + _GROUP, len(codes)))
                 ledger.finish([_entry(number + i, genes[i], costs[i]) for i in some])

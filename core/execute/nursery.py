@@ -53,8 +53,10 @@ class Nursery:
                     f"expected to start a process for the workers, got: {error.strerror}; end "
                     "other processes, or use execute: {kind: inline}"
                 ) from error
+        # All of it, however large; one that has ended already shows in what comes back.
+        with suppress(OSError):
+            mine.sendall(framed(_said(work)))
         self.channel, self.opened = Channel(mine), False
-        self.channel.send(framed(_said(work)))
 
     def bear(self, life: int, connection: socket.socket, tickets: int) -> None:
         """Ask for a worker at the other end of these."""

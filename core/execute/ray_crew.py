@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, final
 
-from stillhouse.core.execute.executor import ExecutionError
+from stillhouse.core.execute.executor import ExecutionError, WorkerState
 from stillhouse.core.execute.job import Job, Work
 from stillhouse.core.execute.raised import retold
 from stillhouse.core.execute.ray_bench import RayBench, software
@@ -55,6 +55,18 @@ class Place:
     failed_starts: int = 0
     memory_bytes: int = 0
     calls: deque[Call] = field(default_factory=deque)
+
+    def state(self, now_s: float) -> WorkerState:
+        """As others see it."""
+        call = self.calls[0] if self.calls else None
+        return WorkerState(
+            self.name,
+            self.host or self.stage.value,
+            None if call is None else call.jobs[0].number,
+            0.0 if call is None else now_s - call.began_s,
+            self.deaths,
+            self.memory_bytes,
+        )
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty
 from typing import Any, Final, final
 
-from stillhouse.core.errors import UserError
+from stillhouse.core.errors import StillhouseError
 from stillhouse.core.execute import attempts
+from stillhouse.core.execute.docket import Docket
 from stillhouse.core.execute.executor import ExecutionError, Executor, WorkerState
 from stillhouse.core.execute.job import Job, Outcome, Work
 from stillhouse.core.execute.pacing import Pace
 from stillhouse.core.execute.raised import retold
 from stillhouse.core.execute.ray_cluster import LOCAL, Cluster, amount
 from stillhouse.core.execute.ray_crew import Call, Crew, Event, Place, Stage
+from stillhouse.core.execute.ray_resources import actor_options
 
 _TICK_S: Final = 0.5
 _SILENCE_S: Final = 5.0
@@ -59,17 +61,15 @@ class RayWorkers(Executor):
         patience_s: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        options = _options(work, cpus, gpus, placement)
-        self._timeout_s, self._retries = timeout_s, retries
+        options = actor_options(work, cpus, gpus, placement)
+        self._timeout_s, self._docket = timeout_s, Docket(retries)
         self._overgrown = attempts.overgrown(memory_mb or 0.0)
         self._patience_s, self._clock = patience_s, clock
         self._each = f"{amount(options['num_cpus'], 'CPU')} and {amount(gpus, 'GPU')}"
         self._places = [Place(f"worker {number}") for number in range(1, workers + 1)]
         self._unstarted = deque(self._places)
-        self._waiting: deque[Job] = deque()
-        self._suspects: set[int] = set()
-        self._attempts: dict[int, attempts.Attempts] = {}
         self._ended: list[Outcome] = []
+        self._error: StillhouseError | None = None
         self._pace = Pace()
         self._cluster = Cluster.connect(address)
         self.dashboard = self._cluster.dashboard
@@ -85,31 +85,34 @@ class RayWorkers(Executor):
         return len(self._places) * self._pace.depth
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        self._waiting.extend(jobs)
+        self._docket.add(jobs)
         self._dispatch(self._places)
 
     def finished(self, timeout_s: float | None = None) -> list[Outcome]:
         until_s = None if timeout_s is None else self._clock() + timeout_s
-        while not self._ended and self._under_way:
+        while not self._ended and self._error is None and self._under_way:
             left_s = _TICK_S if until_s is None else until_s - self._clock()
-            self._hear(max(0.0, min(left_s, _TICK_S)))
-            self._check()
+            try:
+                self._hear(max(0.0, min(left_s, _TICK_S)))
+                self._check()
+            except StillhouseError as error:
+                self._error = error
             if left_s <= 0:
                 break
+        if self._error is not None and not self._ended:
+            raise self._error
         ended, self._ended = self._ended, []
         return ended
 
     def withdraw(self) -> list[int]:
-        numbers = [job.number for job in self._waiting]
-        self._waiting.clear()
-        return numbers
+        return self._docket.withdraw()
 
     def workers(self) -> Sequence[WorkerState]:
         now_s = self._clock()
-        return [_state(place, now_s) for place in self._places]
+        return [place.state(now_s) for place in self._places]
 
     def close(self) -> None:
-        self._waiting.clear()
+        self._docket.withdraw()
         try:
             self._crew.close(self._places)
         finally:
@@ -117,7 +120,7 @@ class RayWorkers(Executor):
 
     @property
     def _under_way(self) -> bool:
-        return bool(self._waiting) or any(place.calls for place in self._places)
+        return bool(self._docket) or any(place.calls for place in self._places)
 
     def _start_some(self) -> None:
         waiting = sum(place.stage is Stage.WAITING for place in self._places)
@@ -162,27 +165,16 @@ class RayWorkers(Executor):
                 raise retold(answer["raised"])
             if "memory" in answer:
                 self._charge(job, attempts.OUT_OF_MEMORY, place, answer["seconds"])
+                self._docket.again(call.jobs[len(said["answers"]) :])
+                self._end(place, attempts.OUT_OF_MEMORY)
             else:
                 self._pace.took(answer["seconds"])
-                self._done(job, answer, place)
-        left = call.jobs[len(said["answers"]) :]
-        if any("memory" in answer for answer in said["answers"]):
-            self._again(left)
-            self._end(place, attempts.OUT_OF_MEMORY)
+                self._ended.append(self._docket.done(job, answer, place.name))
 
-    def _done(self, job: Job, answer: Mapping[str, Any], place: Place) -> None:
-        spent = self._attempts.pop(job.number, None)
-        self._suspects.discard(job.number)
-        self._ended.append(
-            Outcome(
-                job.number,
-                answer.get("result"),
-                answer["seconds"],
-                answer.get("error", ""),
-                place.name,
-                1 + (0 if spent is None else spent.count),
-            )
-        )
+    def _charge(self, job: Job, reason: str, place: Place, seconds: float) -> None:
+        outcome = self._docket.charge(job, reason, place.name, seconds)
+        if outcome is not None:
+            self._ended.append(outcome)
 
     def _fault(self, place: Place, step: str, fault: BaseException) -> None:
         ray = self._cluster.ray
@@ -205,8 +197,7 @@ class RayWorkers(Executor):
         if len(jobs) == 1:
             self._charge(jobs[0], reason, place, took_s)
         else:
-            self._suspects.update(job.number for job in jobs)
-            self._again(jobs)
+            self._docket.suspect(jobs)
         place.failed_starts += place.stage is not Stage.READY
         if place.failed_starts < _STARTS:
             self._crew.start(place)
@@ -222,42 +213,20 @@ class RayWorkers(Executor):
                 f"the last because it {reason}; Ray keeps its workers' output: ray logs"
             )
 
-    def _charge(self, job: Job, reason: str, place: Place, took_s: float) -> None:
-        spent = self._attempts.setdefault(job.number, attempts.Attempts(self._retries))
-        spent.ended(reason)
-        if not spent.spent:
-            self._suspects.add(job.number)
-            self._again([job])
-            return
-        del self._attempts[job.number]
-        self._suspects.discard(job.number)
-        self._ended.append(Outcome(job.number, None, took_s, spent.error, place.name, spent.count))
-
-    def _again(self, jobs: Sequence[Job]) -> None:
-        self._waiting.extendleft(reversed(jobs))
-
     def _dispatch(self, places: Iterable[Place]) -> None:
         """Give waiting jobs to workers with room: first to each that has none."""
         for depth in range(1, self._pace.calls + 1):
             for place in places:
-                if not self._waiting:
+                if not self._docket:
                     return
                 if place.stage is Stage.READY and len(place.calls) < depth:
                     self._send(place)
 
     def _send(self, place: Place) -> None:
-        if place.calls and self._alone(place.calls[-1].jobs[0], self._waiting[0]):
-            return
         ready = sum(one.stage is Stage.READY for one in self._places)
-        most = self._pace.jobs(len(self._waiting), ready)
-        jobs = [self._waiting.popleft()]
-        while len(jobs) < most and not self._alone(jobs[0], self._waiting[0]):
-            jobs.append(self._waiting.popleft())
-        self._crew.evaluate(place, Call(jobs, self._clock()))
-
-    def _alone(self, *jobs: Job) -> bool:
-        """Whether one of them must be the only one of its worker."""
-        return any(job.number in self._suspects for job in jobs)
+        most = self._pace.jobs(len(self._docket), ready)
+        if jobs := self._docket.take(most, place.calls[-1].jobs[0] if place.calls else None):
+            self._crew.evaluate(place, Call(jobs, self._clock()))
 
     def _check(self) -> None:
         """What nobody tells: jobs that take too long, no place for anyone, no cluster any more."""
@@ -285,36 +254,6 @@ class RayWorkers(Executor):
         for place in self._places:
             if place.calls and now_s - place.calls[0].began_s > timeout_s:
                 self._end(place, attempts.hung(timeout_s))
-
-
-def _options(work: Work, cpus: float | None, gpus: float, placement: str) -> dict[str, Any]:
-    if gpus > 1 and gpus != int(gpus):
-        raise UserError(
-            f"execute: {{gpus: {gpus:g}}}: expected a part of one GPU or whole ones, got {gpus:g}; "
-            f"take {int(gpus)} or {int(gpus) + 1}"
-        )
-    if str(work.spec.get("device", "cpu")).startswith("cuda") and not gpus:
-        raise UserError(
-            "expected execute: {gpus: ...} above 0, since the run trains on cuda and Ray hides "
-            "GPUs from workers that keep none; gpus: 0.5 lets two workers share one"
-        )
-    return {
-        "num_cpus": float(work.threads if cpus is None else cpus),
-        "num_gpus": gpus,
-        "scheduling_strategy": "SPREAD" if placement == "spread" else "DEFAULT",
-    }
-
-
-def _state(place: Place, now_s: float) -> WorkerState:
-    call = place.calls[0] if place.calls else None
-    return WorkerState(
-        place.name,
-        place.host or place.stage.value,
-        None if call is None else call.jobs[0].number,
-        0.0 if call is None else now_s - call.began_s,
-        place.deaths,
-        place.memory_bytes,
-    )
 
 
 def _reason(ray: Any, fault: BaseException) -> str:

@@ -114,6 +114,12 @@ def test_large_payloads_and_results_arrive_whole(pool: Any, spent: Any) -> None:
     assert [one.result["told"] for one in outcomes] == texts
 
 
+def test_a_large_spec_arrives_whole(work: Any, spent: Any) -> None:
+    inputs = {f"/data/{i}": f"inputs/{i}" for i in range(40_000)}
+    with Processes(work("arithmetic", inputs=inputs), 1) as processes:
+        assert spent(processes, [{"value": 3}])[0].result == {"square": 9}
+
+
 def test_a_result_that_json_cannot_hold_is_the_job_s_own_failure(pool: Any, spent: Any) -> None:
     (outcome,) = spent(pool(), [{"do": "object"}])
     assert outcome.error.startswith("TypeError: Object of type object is not JSON serializable")

@@ -160,6 +160,17 @@ def test_what_a_bench_raises_about_the_setup_is_raised_here() -> None:
             ended(workers, 1)
 
 
+def test_what_ended_before_such_an_error_is_handed_over_first() -> None:
+    with RayWorkers(WORK, 1) as workers:
+        done(workers, [{"x": 0}])
+        workers.submit([Job(number, {"x": number}) for number in range(1, 9)])
+        workers.submit([Job(9, {"do": "spoil"})])
+        assert [outcome.number for outcome in ended(workers, 8)] == [*range(1, 9)]
+        for _ in range(2):
+            with pytest.raises(DataError):
+                ended(workers, 1)
+
+
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_ended_and_its_job_done_again(tmp_path: Path) -> None:
     jobs = [{"do": "hang once", "mark": str(tmp_path / "hung"), "x": 1}, {"x": 2}]
