@@ -113,7 +113,8 @@ def page(seen: Look) -> RenderableType:
     for name, text in facts:
         style = _COLOURS.get(seen.standing, "") if name == "state" else ""
         lines.append(Text.assemble((f"{name:<{width}}  ", "bold"), (text, style)))
-    return Group(*lines, *(Text(printable(line)) for line in rows(seen.status.workers, _MOST)))
+    workers = () if seen.ended else seen.status.workers
+    return Group(*lines, *(Text(printable(line)) for line in rows(workers, _MOST)))
 
 
 def _facts(seen: Look) -> Iterator[tuple[str, str]]:

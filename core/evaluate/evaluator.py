@@ -102,7 +102,7 @@ def blamed(bound: BoundStep, half: str, kind: type[PluginError]) -> Iterator[Non
         if kind is CandidateError and not isinstance(error, CandidateError):
             raise CandidateError(str(error)) from error
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise kind(
             f"method '{bound.step.name}' ({bound.version}) failed in {half}: "
             f"{type(error).__name__}: {error}"

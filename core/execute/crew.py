@@ -176,9 +176,10 @@ class Crew:
         return next(seat for seat in self.seats if seat.life == life)
 
     def _died(self, seat: Seat, way: str) -> Iterator[Event]:
+        happened = seat.doom or f"was {way}"
         yield from self._gone(seat, seat.doom or way, charged=True)
         if self._workers_lost >= _TRIES * len(self.seats):
-            yield Refusal(self._hopeless("a worker", way, self._workers_lost))
+            yield Refusal(self._hopeless(f"a worker {happened}", self._workers_lost))
 
     def _lost(self, nursery: Nursery) -> Iterator[Event]:
         """The zygote is gone and all workers with it, no job's fault but of one to be ended."""
@@ -188,7 +189,8 @@ class Crew:
                 yield from self._gone(seat, seat.doom or way, charged=bool(seat.doom))
         self._zygotes_lost += 1
         if self._zygotes_lost >= _TRIES:
-            yield Refusal(self._hopeless("the process that opens it", way, self._zygotes_lost))
+            what = f"the process that opens it was {way}"
+            yield Refusal(self._hopeless(what, self._zygotes_lost))
 
     def _gone(self, seat: Seat, reason: str, *, charged: bool) -> Iterator[Event]:
         """All that a worker said before it died, and its death."""
@@ -210,9 +212,9 @@ class Crew:
         self._selector.unregister(nursery.channel.connection)
         return nursery.close()
 
-    def _hopeless(self, who: str, way: str, times: int) -> ExecutionError:
+    def _hopeless(self, what: str, times: int) -> ExecutionError:
         return ExecutionError(
-            f"expected workers for '{self._work.opener}', got: {who} was {way}, {times} times "
+            f"expected workers for '{self._work.opener}', got: {what}, {times} times "
             f"without a result in between; {self._words.last()}\n"
             "What was evaluated is kept: mend this and resume"
         )

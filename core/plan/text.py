@@ -72,7 +72,7 @@ def _worker_lines(plan: Plan) -> list[str]:
     where = {"inline": "this process", "processes": "processes", "ray": "Ray"}
     window = search.batch * (1 + (search.ahead or 0))
     learnt = (
-        f"learnt in order, {search.ahead} batches late (the same result with any workers)"
+        f"learnt in order, {search.ahead} batch{'es' * (search.ahead != 1)} late (the same result with any workers)"
         if run.execute.deterministic
         else "learnt as they come (another result each time)"
     )

@@ -213,7 +213,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def _read_early(path: Path) -> list[Entry]:
-    """What waits, by number; perhaps what waited, too. A file that changes while it is read is read again."""
+    """What waits, and perhaps what did, by number; read again where it changes meanwhile."""
     for _ in range(_CHANGES):
         before = _state(path)
         try:
@@ -279,4 +279,3 @@ def _record(entry: Entry) -> dict[str, Any]:
     if entry.fidelity is None:
         del record["fidelity"]
     return record
-

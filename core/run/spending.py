@@ -107,6 +107,7 @@ def spend(
     order = _in_order if policy.deterministic else _as_they_come
     order(proposer, desk, policy)
     told.now(due=True)
+    desk.heed()
     return ledger.entries
 
 
@@ -118,6 +119,7 @@ def _in_order(proposer: Proposer, desk: _Desk, policy: Policy) -> None:
             desk.wait()
         if len(untold) > policy.ahead:
             proposer.learn(untold.popleft())
+        desk.heed()
         batch = proposer.propose(min(policy.batch, left))
         desk.take(batch)
         untold.append(batch)
@@ -134,6 +136,7 @@ def _as_they_come(proposer: Proposer, desk: _Desk, policy: Policy) -> None:
     left = policy.evaluations - len(desk.known)
     while left or desk.under_way:
         while (count := min(policy.batch, left, desk.room - desk.under_way)) > 0:
+            desk.heed()
             batch = proposer.propose(count)
             left -= len(batch.proposals)
             desk.take(batch)
@@ -208,7 +211,8 @@ class _Desk:
         self._number = 0
         self._seconds = 0.0  # of an evaluation, of late
         self._held: list[Outcome] = []
-        self._hopeful = any(entry.values for entry in ledger.entries)
+        # Deaths are written behind what came to an end: see `_hoped`.
+        self._hopeful = bool(ledger.entries or ledger.ahead)
 
     @property
     def known(self) -> Sequence[Entry]:
@@ -249,10 +253,14 @@ class _Desk:
             jobs.append(Job(number, self._payload(proposal)))
         self._executor.submit(jobs)
 
-    def wait(self) -> list[tuple[Proposal, Entry]]:
-        """What ended by now, after a wait for the first; it is in the ledger and in its batch."""
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt, with what runs in the ledger, once the user wants the end."""
         if self._stop.asked:
             self._finish()
+
+    def wait(self) -> list[tuple[Proposal, Entry]]:
+        """What ended by now, after a wait for the first; it is in the ledger and in its batch."""
+        self.heed()
         self._stop.running = min(len(self._open), self._executor.capacity)
         self._told.now()
         return self._written(self._hoped(self._executor.finished(_POLL_S)))
@@ -282,7 +290,12 @@ class _Desk:
             del self._open[number]
         while self._open:
             self._told.now()
-            self._written(self._executor.finished(_POLL_S))
+            ended = self._executor.finished(_POLL_S)
+            # What cannot be judged any more is left to the search that goes on from here.
+            sure = [one for one in ended if self._hopeful or one.result is not None]
+            self._written(sure)
+            for one in ended:
+                self._open.pop(one.number, None)
         self._told.now(due=True)
         raise KeyboardInterrupt
 

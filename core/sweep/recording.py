@@ -43,15 +43,22 @@ class Recording(Callback):
         self._records, self._progress, self._clock = records, progress, clock
         self._trials, self._total = section.trials, section.trials * rungs
         self._since: dict[str, float] = {}
+        self._seen: Sequence[Any] = ()
+        # Without a scheduler, trials that are done are not proposed to Tune again.
+        told = records.entries if section.scheduler.name == "none" else ()
+        self._before = len({entry.key for entry in told})
         self._told_at, goals = clock(), goals_of(section)
         self._goals, self._each, self._best = goals, each, float("nan")
         self.fault: Mapping[str, str] | None = None
 
     def __enter__(self) -> Self:
         self._progress.start(SWEEP, self._total)
+        if self._before:
+            self._progress.advance(self._before)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._tell([])
         self._progress.finish()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -85,11 +92,14 @@ class Recording(Callback):
 
     def on_step_end(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         """Tell whoever watches which trials run, at most once a second."""
-        now = self._clock()
-        if isinstance(self._progress, Watching) and now - self._told_at >= 1.0:
+        now, self._seen = self._clock(), trials
+        if now - self._told_at >= 1.0:
             self._told_at = now
-            done = sum(trial.is_finished() for trial in trials)
-            running = [self._state(trial, now) for trial in trials if trial.status == trial.RUNNING]
+            self._tell([self._state(one, now) for one in trials if one.status == one.RUNNING])
+
+    def _tell(self, running: Sequence[WorkerState]) -> None:
+        if isinstance(self._progress, Watching):
+            done = self._before + sum(trial.is_finished() for trial in self._seen)
             failed = len({entry.key for entry in self._records.entries if entry.error})
             self._progress.evaluations(
                 done=done, total=self._trials, failed=failed, repeated=0, workers=running

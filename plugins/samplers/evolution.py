@@ -120,5 +120,11 @@ class Evolution(Sampler):
                 return best_few(told.values, minimal, count, told.violation)
             return best_first(told.values, minimal, told.violation)[:count]
         quality = np.where(told.violation > 0, 0.0, told.values[:, 0])
-        use = use_of(self._spent.all)
-        return np.lexsort((use, quality, told.violation))[:count]
+        use, some = use_of(self._spent.all), np.arange(len(told))
+        sound = np.flatnonzero(told.violation == 0)
+        if count < len(sound):
+            # The order of the others is of no interest, and takes most of the time.
+            last = np.partition(quality[sound], count - 1)[count - 1]
+            some = sound[quality[sound] <= last]
+        order = np.lexsort((use[some], quality[some], told.violation[some]))
+        return np.asarray(some[order[:count]])

@@ -154,6 +154,17 @@ def test_a_failure_in_apply_is_that_candidates_and_names_the_supplier(foreign: B
         evaluator.realise({"foreign.fast": 9}, 1.0)
 
 
+def test_a_method_that_leaves_the_process_is_named(foreign: Build) -> None:
+    evaluator = foreign(
+        COUNTING.replace(
+            "def apply(self, state, choice, artefact, context):\n",
+            "def apply(self, state, choice, artefact, context):\n        raise SystemExit(3)\n",
+        )
+    )
+    with pytest.raises(CandidateError, match=r"'foreign' .* failed in apply: SystemExit: 3"):
+        evaluator.realise({}, 1.0)
+
+
 def test_a_failure_in_prepare_ends_the_run_and_names_the_supplier(foreign: Build) -> None:
     evaluator = foreign(FAILING, slow="{choices: [1, 9]}")
     with pytest.raises(PluginError, match=r"'foreign' \(stranger 0\.3\) failed in prepare: Zero"):

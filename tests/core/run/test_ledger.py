@@ -135,7 +135,11 @@ def test_what_waits_for_nobody_takes_the_next_numbers(tmp_path: Path) -> None:
         ledger.finish([entry(5), entry(0), entry(3)])
         waiting = (tmp_path / "ledger-ahead.jsonl").read_bytes()
         ledger.close_gaps()
-        assert [(one.number, one.key) for one in ledger.entries] == [(0, "k0"), (1, "k3"), (2, "k5")]
+        assert [(one.number, one.key) for one in ledger.entries] == [
+            (0, "k0"),
+            (1, "k3"),
+            (2, "k5"),
+        ]
     (tmp_path / "ledger-ahead.jsonl").write_bytes(waiting)  # killed before it was emptied
     assert [one.key for one in read_entries(path)] == ["k0", "k3", "k5"]
     with Ledger(path, "f") as ledger:

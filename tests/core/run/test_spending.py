@@ -176,6 +176,24 @@ def test_asked_to_stop_it_finishes_what_runs_and_withdraws_the_rest(searched, tm
     assert whole == searched(policy, Scrambled(1, 0))
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_asked_to_stop_during_the_last_evaluation_it_stops(searched, tmp_path, deterministic):
+    class Late:
+        running = asked = False
+
+    class Last(Scrambled):
+        def finished(self, timeout_s: float | None = None) -> list[Outcome]:
+            stop.asked = len(self.evaluated) >= 19
+            return [self._one()]
+
+    stop, policy = Late(), Policy(20, batch=5, deterministic=deterministic)
+    with pytest.raises(KeyboardInterrupt):
+        searched(policy, Last(1, 0), tmp_path / "late", stop=stop)
+    again = Scrambled(1, 0)
+    assert len(searched(policy, again, tmp_path / "late")) == 20
+    assert not again.evaluated
+
+
 @pytest.mark.parametrize("rungs", [(1.0,), LADDER])
 def test_as_they_come_everything_is_evaluated_once(searched, rungs):
     policy = Policy(60, batch=4, ahead=3, rungs=rungs, deterministic=False)
@@ -228,6 +246,37 @@ def test_where_every_worker_dies_the_search_ends_and_writes_nothing(
     assert searched(policy, Scrambled(1, 0), tmp_path / "deadly") == searched(
         policy, Scrambled(1, 0)
     )
+
+
+def test_deaths_say_nothing_of_candidates_because_the_search_is_stopped(searched, tmp_path):
+    policy = Policy(60, batch=10, ahead=2)
+    with pytest.raises(KeyboardInterrupt):
+        searched(policy, Deadly(0), tmp_path / "stopped", stop=Asked(1))
+    assert searched(policy, Scrambled(1, 0), tmp_path / "stopped") == searched(
+        policy, Scrambled(1, 0)
+    )
+
+
+def test_a_deadly_candidate_has_failed_though_all_others_ended_before_the_interruption(
+    searched, tmp_path
+):
+    class FirstDeadly(Scrambled):
+        """Ends the last job first, one at a time; job 0 kills every worker."""
+
+        def finished(self, timeout_s: float | None = None) -> list[Outcome]:
+            if not self._left:
+                raise InterruptedError
+            self._left -= 1
+            job = self._waiting.pop()
+            if job.number:
+                return [Outcome(job.number, {"values": {"accuracy": 0.5}}, 1.0)]
+            return [Outcome(0, None, 1.0, "its worker died 3 times", attempts=3)]
+
+    policy = Policy(4, batch=4)
+    with pytest.raises(InterruptedError):
+        searched(policy, FirstDeadly(1, 0, dies_after=3), tmp_path / "cut")
+    entries = searched(policy, FirstDeadly(1, 0), tmp_path / "cut")
+    assert [entry.error for entry in entries] == ["its worker died 3 times", "", "", ""]
 
 
 def test_one_sound_evaluation_makes_the_deaths_those_of_their_candidates(searched):

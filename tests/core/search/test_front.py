@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillhouse.core.search import best_first, crowding, hypervolume, on_front, ranks
+from stillhouse.core.search import best_few, best_first, crowding, hypervolume, on_front, ranks
 
 NAN = float("nan")
 
@@ -105,3 +105,14 @@ def test_violation_is_never_traded_for_quality() -> None:
 def test_of_one_rank_the_lonely_come_first() -> None:
     values = np.array([[1.0, 9.0], [0.0, 10.0], [10.0, 0.0], [2.0, 8.0]])
     assert best_first(values, [False, False]).tolist() == [1, 2, 3, 0]
+
+
+@given(value_tables(), st.integers(0, 14), st.lists(st.sampled_from([0.0, 0.5, 2.0]), max_size=12))
+def test_the_best_few_are_the_first_of_all_ranked(
+    drawn: tuple[np.ndarray, list[bool]], count: int, over: list[float]
+) -> None:
+    values, maximize = drawn
+    broken = np.resize(np.array([*over, 0.0]), len(values))
+    for violation in (None, broken):
+        found = best_few(values, maximize, count, violation)
+        assert found.tolist() == best_first(values, maximize, violation)[:count].tolist()

@@ -6,7 +6,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stillhouse.core.search import Objective, Problem, Sampler, Study, hypervolume
+from stillhouse.core.search import (
+    Objective,
+    Problem,
+    Sampler,
+    Study,
+    best_few,
+    hypervolume,
+    on_front,
+)
 from stillhouse.core.space import Choice, Space
 from stillhouse.plugins.samplers.design import use_of_limits
 
@@ -131,3 +139,30 @@ def test_children_that_break_a_limit_are_repaired_and_not_lost(
     bred = sampler._bred(200)  # type: ignore[attr-defined]
     assert len(bred) > 50
     assert (problem.costs.violation(bred) == 0).all()
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_of_very_many_the_best_stay_parents_and_the_others_are_forgotten(
+    build: Build, make_problem: MakeProblem, objectives: int
+) -> None:
+    wanted = (Objective("accuracy", maximize=True), Objective("parameters", maximize=False))
+    problem = make_problem(space=DEEP, most=10**9, objectives=wanted[:objectives])
+    sampler = build("evolution", problem)
+    codes = DEEP.unique(DEEP.sample(30_000, np.random.default_rng(0)))
+    columns = [
+        accuracy(codes) + 1e-6 * np.arange(len(codes)),
+        problem.costs.table(codes)["parameters"],
+    ]
+    values = np.stack(columns[:objectives], axis=1)
+    sampler.tell(codes[:20_000], values[:20_000])
+    for start in range(20_000, len(codes), 10):
+        sampler.tell(codes[start : start + 10], values[start : start + 10])
+    kept = sampler._told  # type: ignore[attr-defined]
+    assert len(kept) <= 8192
+    minimal = values * np.array([-1.0, 1.0])[:objectives]
+    if objectives == 1:
+        first = best_few(minimal, [False], 16)
+        assert np.array_equal(kept.codes[sampler._best(16)], codes[first])  # type: ignore[attr-defined]
+    front = codes[on_front(minimal, [False] * objectives)]
+    assert np.isin(DEEP.marks(front), DEEP.marks(kept.codes)).all()
+    assert len(sampler.ask(8)) == 8
