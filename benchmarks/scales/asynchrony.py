@@ -23,6 +23,7 @@ from record import over_seeds, with_half
 
 from scales.part import Report
 from scales.virtual import VirtualWorkers
+from stillhouse.core.config.sections import ahead_for, batch_for
 from stillhouse.core.plugin import Catalogue
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Ledger
@@ -33,7 +34,8 @@ WORKERS: Final = 16
 CHECKS: Final = (50, 100, 200)
 ASKED: Final = 1.0
 SAMPLERS: Final = ("surrogate", "evolution")
-AHEAD: Final = -(-2 * WORKERS // 10)
+BATCH: Final = batch_for(WORKERS)
+AHEAD: Final = ahead_for(WORKERS, BATCH)
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,8 @@ class Way:
 WAYS: Final[Mapping[str, Way]] = {
     "one at a time": Way(1, 1, 0),
     "batches of 10": Way(1, 10, 0),
-    "16 workers, in order": Way(WORKERS, 10, AHEAD),
-    "16 workers, in order, batches of 1": Way(WORKERS, 1, 2 * WORKERS - 1),
-    "16 workers, as they come": Way(WORKERS, 10, AHEAD, deterministic=False),
+    "16 workers, in order": Way(WORKERS, BATCH, AHEAD),
+    "16 workers, as they come": Way(WORKERS, BATCH, AHEAD, deterministic=False),
 }
 _PLAIN: Final = ("one at a time", "batches of 10")
 _OBJECTIVES: Final = (Objective("latency_ms", False), Objective("error", False))

@@ -22,18 +22,18 @@ from record import over_seeds, with_half
 from scales.ground import GOALS, measured, study
 from scales.part import Report
 from scales.virtual import VirtualWorkers
+from stillhouse.core.config.sections import ahead_for, batch_for
 from stillhouse.core.run.ledger import Ledger
 from stillhouse.core.run.spending import Policy, spend
 
 ASKED: Final[Mapping[int, float]] = {16: 0.95, 128: 0.90, 1024: 0.80}
 EACH: Final = 40
-BATCH: Final = 10
 ORDERS: Final[Mapping[str, bool]] = {"in order": True, "as they come": False}
 
 
 def report(given: argparse.Namespace) -> Report:
     """Efficiency for each number of workers, order of learning and sampler, over seeds."""
-    figures: dict[str, Any] = {"evaluations_each": EACH, "batch": BATCH}
+    figures: dict[str, Any] = {"evaluations_each": EACH}
     rows, reached = [], True
     for workers, order, sampler in product(ASKED, ORDERS, ("evolution", "random")):
         cells = [measure(workers, ORDERS[order], sampler, seed) for seed in given.seeds]
@@ -64,8 +64,9 @@ def spent(
     workers: int, deterministic: bool, sampler: str, seed: int, *, free: bool = False
 ) -> VirtualWorkers:
     """The workers after the search; with `free` what the engine does takes no time."""
-    evaluations, ahead = EACH * workers, -(-2 * workers // BATCH)
-    policy = Policy(evaluations, BATCH, ahead, deterministic=deterministic)
+    evaluations, batch = EACH * workers, batch_for(workers)
+    ahead = ahead_for(workers, batch)
+    policy = Policy(evaluations, batch, ahead, deterministic=deterministic)
     asked = study(sampler, evaluations, seed)
     pool = VirtualWorkers(workers, measured, seed, free=free)
     with (

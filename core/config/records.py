@@ -95,8 +95,8 @@ class TeacherSection:
 class SearchSection:
     """Objectives, limits and the search's settings (see `SearchSettings`).
 
-    `fidelity` is one share of the full budget, or the rungs of a ladder, increasing. `ahead` is
-    settled in a run file that was read.
+    `fidelity` is one share of the full budget, or the rungs of a ladder, increasing. `batch` and
+    `ahead` are settled in a run file that was read.
     """
 
     maximize: tuple[str, ...]
@@ -104,7 +104,7 @@ class SearchSection:
     limits: tuple[Limit, ...]
     sampler: PluginUse
     evaluations: int
-    batch: int
+    batch: int | None
     ahead: int | None
     fidelity: float | tuple[float, ...]
     eta: int
@@ -113,6 +113,13 @@ class SearchSection:
     regressions: int
     repeats: int
     seed: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Candidates a batch, and batches ahead; ValueError where they are not settled."""
+        if self.batch is None or self.ahead is None:
+            raise ValueError("expected a search whose batches are settled")
+        return self.batch, self.ahead
 
     @property
     def rungs(self) -> tuple[float, ...]:

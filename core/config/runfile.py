@@ -29,7 +29,7 @@ from stillhouse.core.config.sections import (
     read_target,
     read_teacher,
     read_train,
-    settled_ahead,
+    settled,
 )
 from stillhouse.core.config.settings import ExecuteSection, TrainSection
 from stillhouse.core.config.sweep import SweepSection, read_sweep
@@ -185,7 +185,7 @@ def _sections(spot: Spot, source: str, setting: Setting) -> RunFile:
         teacher=teacher,
         student=student,
         recipe=read_recipe(given["recipe"], setting),
-        search=settled_ahead(read_search(given["search"], setting, metrics), execute),
+        search=settled(read_search(given["search"], setting, metrics), execute),
         target=read_target(given["target"], setting),
         baselines=optional("baselines", read_flag, True),
         train=optional("train", lambda train: read_train(train, setting), TrainSection()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ from stillhouse.core.plugin.beside import FILE_NAME, PATTERN
 from stillhouse.core.plugin.metrics import Metric
 from stillhouse.core.plugin.params import declared
 
+BATCH: Final = 10
 DEFAULT_SAMPLER: Final = "auto"
 SEARCH_KEYS: Final = ("maximize", "minimize", "limits", "sampler")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -114,12 +116,27 @@ def _refuse_unheeded(kind: str, fixed: Mapping[str, Any], given: Mapping[str, Sp
             raise given[name].error(f"kind: {kind} cannot heed it; it needs kind: {needs}")
 
 
-def settled_ahead(search: SearchSection, execute: ExecuteSection) -> SearchSection:
-    """The search with its batches ahead settled: enough for two jobs a worker."""
-    if search.ahead is not None:
-        return search
-    pooled = execute.kind != "inline"
-    return replace(search, ahead=-(-2 * execute.workers // search.batch) if pooled else 0)
+def settled(search: SearchSection, execute: ExecuteSection) -> SearchSection:
+    """The search with its batches settled: how large, and how many are proposed ahead."""
+    alone = execute.kind == "inline"
+    batch = search.batch or (BATCH if alone else batch_for(execute.workers))
+    ahead = 0 if alone else ahead_for(execute.workers, batch)
+    return replace(search, batch=batch, ahead=ahead if search.ahead is None else search.ahead)
+
+
+def batch_for(workers: int) -> int:
+    """Small, so that the sampler knows as much as it can when it proposes."""
+    return max(1, workers // 8)
+
+
+def ahead_for(workers: int, batch: int) -> int:
+    """Batches ahead that keep workers busy where evaluations differ by a third.
+
+    Two jobs a worker for some workers, two and a half for a thousand: the more there are, the
+    later is the last of those that all others would wait for (decision 39).
+    """
+    window = workers * (1.6 + math.log2(workers) / 10)
+    return max(1, math.ceil(window / batch) - 1)
 
 
 def read_search(

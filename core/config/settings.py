@@ -9,7 +9,12 @@ class SearchSettings(Params):
     """How long and how the search runs."""
 
     evaluations: int = param(200, low=1, searchable=False, help="candidates to evaluate in all")
-    batch: int = param(10, low=1, searchable=False, help="candidates proposed at a time")
+    batch: int | None = param(
+        None,
+        low=1,
+        searchable=False,
+        help="candidates proposed at a time; without it, 10, or an eighth of several workers",
+    )
     ahead: int | None = param(
         None,
         low=0,

@@ -55,7 +55,7 @@ class Cluster:
         """
         os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
         with _own_signals():
-            ray = _imported()
+            ray = imported()
             if ray.is_initialized():
                 return Cluster(ray, _address_of(ray, address), "", own=False)
             context = _connected(ray, _named(address), cpus)
@@ -88,7 +88,8 @@ def amount(count: float, noun: str) -> str:
     return f"{count:g} {noun}{'' if count == 1 else 's'}"
 
 
-def _imported() -> Any:
+def imported() -> Any:
+    """Ray, or a UserError that says how to get it."""
     try:
         return importlib.import_module("ray")
     except ModuleNotFoundError as missing:

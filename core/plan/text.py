@@ -66,19 +66,21 @@ def _ladder_lines(plan: Plan) -> list[str]:
 def _worker_lines(plan: Plan) -> list[str]:
     """Who evaluates, where it is not this process; what of it decides the outcome."""
     run, search = plan.run, plan.run.search
-    if run.execute.kind == "inline" and not search.ahead:
+    batch, ahead = search.order
+    if run.execute.kind == "inline" and not ahead:
         return []
     workers, threads = run.execute.workers, run.execute.threads
     where = {"inline": "this process", "processes": "processes", "ray": "Ray"}
-    window = search.batch * (1 + (search.ahead or 0))
+    window = batch * (1 + ahead)
+    late = f"{search.ahead} batch{'es' * (search.ahead != 1)} late"
     learnt = (
-        f"learnt in order, {search.ahead} batch{'es' * (search.ahead != 1)} late (the same result with any workers)"
+        f"learnt in order, {late} (the same result with any workers)"
         if run.execute.deterministic
         else "learnt as they come (another result each time)"
     )
     return [
-        f"workers   {workers} ({where[str(run.execute.kind)]}, {threads} CPU thread{'s' * (threads > 1)} each); "
-        f"up to {window} evaluations under way",
+        f"workers   {workers} ({where[str(run.execute.kind)]}, "
+        f"{threads} CPU thread{'s' * (threads > 1)} each); up to {window} evaluations under way",
         f"          results are {learnt}",
     ]
 

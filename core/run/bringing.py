@@ -42,9 +42,7 @@ def inputs(run: RunFile, catalogue: Plugins) -> dict[str, str]:
     return {path: f"{_INPUTS}/{i}/{Path(path).name}" for i, path in enumerate(there)}
 
 
-def relocated(
-    run: RunFile, folder: Path, moved: Mapping[str, str], catalogue: Plugins
-) -> RunFile:
+def relocated(run: RunFile, folder: Path, moved: Mapping[str, str], catalogue: Plugins) -> RunFile:
     """The run file with what was brought at its place in the folder."""
 
     def here(use: PluginUse) -> PluginUse:

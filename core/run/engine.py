@@ -27,7 +27,7 @@ from stillhouse.core.run.certifying import certify
 from stillhouse.core.run.controls import Control, control_networks
 from stillhouse.core.run.costing import Costing, device_note, open_device, settle_costs
 from stillhouse.core.run.directory import RunDirectory
-from stillhouse.core.run.executors import executor_of
+from stillhouse.core.run.executors import executor_of, refuse_missing
 from stillhouse.core.run.finalists import Finalist, recipe_facts
 from stillhouse.core.run.goals import Goals
 from stillhouse.core.run.ledger import Entry, Ledger
@@ -111,6 +111,7 @@ def explore(
     Raises like `execute`.
     """
     code = {} if plan.run.execute.kind == "inline" else versions(plan, catalogue)
+    refuse_missing(plan)
     opened = open_run(plan, catalogue, directory, progress)
     objectives(opened)
     refuse_hopeless(opened)

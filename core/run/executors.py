@@ -7,8 +7,17 @@ from collections.abc import Mapping
 from stillhouse.core.evaluate.evaluator import Evaluator
 from stillhouse.core.execute import Executor
 from stillhouse.core.execute.inline import Inline
+from stillhouse.core.plan import Plan
 from stillhouse.core.run.bench import bench_of, work_of
 from stillhouse.core.run.opened import Opened
+
+
+def refuse_missing(plan: Plan) -> None:
+    """Raise UserError where Ray is wanted and not installed: before anything is trained."""
+    if plan.run.execute.kind == "ray":
+        from stillhouse.core.execute.ray_cluster import imported
+
+        imported()
 
 
 def executor_of(opened: Opened, evaluator: Evaluator, code: Mapping[str, str]) -> Executor:

@@ -66,6 +66,5 @@ def search(
 def policy_of(run: RunFile) -> Policy:
     """How the run proposes."""
     search = run.search
-    ahead, in_order = search.ahead or 0, run.execute.deterministic
-    rungs = search.rungs
-    return Policy(search.evaluations, search.batch, ahead, rungs, search.eta, in_order)
+    in_order = run.execute.deterministic
+    return Policy(search.evaluations, *search.order, search.rungs, search.eta, in_order)

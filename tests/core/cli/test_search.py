@@ -47,7 +47,7 @@ def test_workers_may_change_when_a_run_is_resumed_and_its_batches_ahead_stay(exe
     assert main(["search", "--resume", folder, "--workers", "3"]) == 130
     assert main(["search", "--resume", folder, "--workers", "1"]) == 130
     assert [_workers(run) for run in executed] == [
-        ("processes", 8, 4), ("processes", 8, 4), ("processes", 3, 4), ("processes", 1, 4),
+        ("processes", 8, 3), ("processes", 8, 3), ("processes", 3, 3), ("processes", 1, 3),
     ]  # fmt: skip
 
 

@@ -149,6 +149,13 @@ def test_a_killed_driver_is_found_out(
     ]
 
 
+def test_workers_of_a_killed_driver_are_not_shown_as_if_they_worked(
+    folder: Path, now: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(folder, running(born=born() - 1, workers=(WorkerState("w1", "n", 40, 1.0),)))
+    assert not any("job 40" in line for line in shown(folder, capsys))
+
+
 def read_if_there(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 

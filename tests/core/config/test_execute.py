@@ -23,19 +23,23 @@ def test_a_run_without_the_section_is_evaluated_in_its_own_process(read):
 
 
 @pytest.mark.parametrize(
-    ("sets", "kind", "ahead"),
+    ("sets", "kind", "batch", "ahead"),
     [
-        (("execute.workers=8", "search.batch=10"), "processes", 2),
-        (("execute.workers=5", "search.batch=10"), "processes", 1),
-        (("execute.workers=6", "search.batch=1"), "processes", 12),
-        (("execute.workers=8", "search.ahead=0"), "processes", 0),
-        (("execute.kind=ray", "execute.workers=16", "search.batch=16"), "ray", 2),
-        (("search.ahead=3",), "inline", 3),
+        (("execute.workers=2", "search.batch=null"), "processes", 1, 3),
+        (("execute.workers=16", "search.batch=null"), "processes", 2, 15),
+        (("execute.workers=1024", "search.batch=null"), "processes", 128, 20),
+        (("execute.workers=2", "search.batch=10"), "processes", 10, 1),
+        (("execute.workers=8", "search.batch=10"), "processes", 10, 1),
+        (("execute.workers=16", "search.batch=10"), "processes", 10, 3),
+        (("execute.workers=8", "search.batch=5", "search.ahead=0"), "processes", 5, 0),
+        (("execute.kind=ray", "execute.workers=16", "search.batch=16"), "ray", 16, 1),
+        (("search.batch=null",), "inline", 10, 0),
+        (("search.batch=null", "search.ahead=3"), "inline", 10, 3),
     ],
 )
-def test_batches_ahead_are_settled_to_keep_the_workers_busy(read, catalogue, sets, kind, ahead):
+def test_batches_are_settled_to_keep_the_workers_busy(read, catalogue, sets, kind, batch, ahead):
     run = read(*sets)
-    assert (run.execute.kind, run.search.ahead) == (kind, ahead)
+    assert (run.execute.kind, *run.search.order) == (kind, batch, ahead)
     assert parse(run.to_yaml(), "run.yaml", catalogue) == run
 
 

@@ -31,3 +31,9 @@ def test_a_percentage_says_of_what_and_a_metric_says_when() -> None:
 
 def test_without_limits_it_says_none() -> None:
     assert limits() == "limits    none"
+
+
+def test_a_single_batch_late_is_no_plural() -> None:
+    catalogue = Catalogue.discover()
+    run = load(EXAMPLE, catalogue, sets=["execute.workers=2", "search.ahead=1"])
+    assert "in order, 1 batch late" in describe(make_plan(run, catalogue))

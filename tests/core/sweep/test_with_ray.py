@@ -96,6 +96,8 @@ def test_a_sweep_that_is_killed_or_stopped_ends_as_an_undisturbed_one(
     assert told(folder) == told(tmp_path / "whole")
     failed = [one for one in told(folder) if one[-1] == "LimitError"]
     assert 0 < len(failed) < 4
+    seen = json.loads((folder / "status.json").read_text())["evaluations"]
+    assert (seen["done"], seen["total"]) == (4, 4)
     assert (folder / "best" / "model.onnx").is_file()
     assert re.search(r"trial 000\d  learning_rate", said)
     page = (folder / "report.html").read_text()
