@@ -15,6 +15,9 @@ FETCHED: Final = re.compile(r"<(?:script|link|img)[^>]+(?:src|href)=\"(?:https?:
 STYLED: Final = re.compile(r"(?:url\(|@import )[\"']?(?:https?:)?//")
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. Every warning is an error: broken links, pages that no contents list."""

@@ -64,6 +64,7 @@ def test_what_is_written_passes_the_linter(tmp_path: Path) -> None:
         subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SCAFFOLDS)
 def test_what_is_written_keeps_the_contract(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said

@@ -81,6 +81,7 @@ ArtefactStore(Path(sys.argv[1])).memo("a", "k", lambda: Artefact(parts={"part": 
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_within_a_part_leaves_no_artefact(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=dict(os.environ))
     assert done.returncode == 9

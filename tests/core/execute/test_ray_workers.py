@@ -89,6 +89,7 @@ def test_outcomes_are_those_of_one_process_and_a_dead_workers_jobs_are_done_agai
     assert [o.attempts for o in outcomes][::2] == [1, 1]
 
 
+@pytest.mark.slow
 def test_answers_belong_to_their_jobs_in_whatever_order_they_are_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -101,6 +102,7 @@ def test_answers_belong_to_their_jobs_in_whatever_order_they_are_heard(
     assert said(outcomes) == [(n, {"value": 2 * n}, "", 1) for n in range(1, 10)]
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_every_worker_ends_with_an_error_and_the_others_are_done() -> None:
     with RayWorkers(WORK, 2, retries=1) as workers:
         outcomes = done(workers, [{"x": 1}, {"do": "die"}, {"x": 2}, {"x": 3}])
@@ -122,6 +124,7 @@ def test_a_job_that_kills_every_worker_ends_with_an_error_and_the_others_are_don
     assert deaths in (2, 3)
 
 
+@pytest.mark.slow
 def test_files_are_brought_once_to_workers_that_do_not_see_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def searched(project: Path, tmp_path: Path, catalogue: Catalogue) -> Callable[..
     return search
 
 
+@pytest.mark.slow
 def test_a_finalist_that_cannot_be_realised_is_dropped_and_the_next_is_tried(
     searched: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

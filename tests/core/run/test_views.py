@@ -63,6 +63,7 @@ def opened(project: Path, tmp_path: Path, catalogue: Catalogue) -> Open:
     return open_it
 
 
+@pytest.mark.slow
 def test_a_run_from_a_teacher_of_three_channels_to_a_student_of_two(
     project: Path, tmp_path: Path, catalogue: Catalogue
 ) -> None:

@@ -61,7 +61,7 @@ def assert_valid(space: Space, codes: np.ndarray) -> None:
         assert space.decode(again) == configuration
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_every_operation_stays_inside_the_space(space: Space, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def test_every_operation_stays_inside_the_space(space: Space, seed: int) -> None
     assert_valid(space, space.neighbours(codes[0]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_canonical_forms_are_idempotent_and_identify(space: Space, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -83,14 +83,14 @@ def test_canonical_forms_are_idempotent_and_identify(space: Space, seed: int) ->
     assert space.keys(noise) == space.keys(codes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_encodings_are_finite_and_scaled(space: Space, seed: int) -> None:
     features = space.encoding(space.sample(10, np.random.default_rng(seed)))
     assert ((features >= 0) & (features <= 1)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_encodings_are_the_scaled_genes_and_flags_of_each_dimension(
     space: Space, seed: int
@@ -110,7 +110,7 @@ def test_encodings_are_the_scaled_genes_and_flags_of_each_dimension(
     np.testing.assert_allclose(space.encoding32(codes), expected, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_no_candidates_are_no_trouble(space: Space, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def test_no_candidates_are_no_trouble(space: Space, seed: int) -> None:
     assert space.keys(none) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_neighbours_differ_from_the_row_and_from_each_other(space: Space, seed: int) -> None:
     row = space.sample(1, np.random.default_rng(seed))[0]
@@ -131,7 +131,7 @@ def test_neighbours_differ_from_the_row_and_from_each_other(space: Space, seed: 
     assert len(space.unique(np.concatenate([row[None], around]))) == 1 + len(around)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1))
 def test_joining_changes_names_only(space: Space, seed: int) -> None:
     joined = Space.join({"part": space})

@@ -383,6 +383,7 @@ def test_a_failure_in_a_fresh_process_is_one_clear_error(tmp_path: Path) -> None
         _target().measure_afresh([tmp_path / "missing.onnx"], repeats=3, warmup=0, processes=1)
 
 
+@pytest.mark.slow
 def test_peak_memory_grows_with_what_a_model_holds(tmp_path: Path) -> None:
     small, large = (
         _identity_model(tmp_path / f"{side}.onnx", onnx.TensorProto.FLOAT, [side, side], "Exp")
@@ -393,6 +394,7 @@ def test_peak_memory_grows_with_what_a_model_holds(tmp_path: Path) -> None:
     assert 32e6 < high - low < 60e6
 
 
+@pytest.mark.slow
 def test_fresh_processes_see_the_packages_of_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
