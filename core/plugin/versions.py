@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -165,8 +166,10 @@ def _digest(roots: Iterable[Path]) -> str:
     )
     total = hashlib.sha256()
     for name, path in files:
-        content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        total.update(f"{name}\0{content}\n".encode())
+        # An editor's temporary file may be gone by now.
+        with suppress(FileNotFoundError):
+            content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            total.update(f"{name}\0{content}\n".encode())
     return _short(total) if files else ""
 
 

@@ -111,8 +111,10 @@ def refuse_untimed(context: Context) -> None:
     """Raise UserError where networks cannot be timed, in every one of several processes."""
     if context.latency is None or context.group.size > 1:
         raise UserError(
-            "ensemble.limit_on: latency_ms needs a run with a target and one process; use train: "
-            "{processes: 1}, or limit another cost"
+            "ensemble.limit_on: latency_ms needs a run with a target and one process, since others "
+            "would disturb what is timed; use train: {processes: 1}, and execute: {kind: inline} "
+            "where parameters that split what 'ensemble' prepares are searched; or limit another "
+            "cost"
         )
 
 
