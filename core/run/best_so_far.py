@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
-from stillhouse.core.run.goals import Goals, known_of
+import numpy as np
+
+from stillhouse.core.run.goals import Goals, column, known_of
 from stillhouse.core.run.ledger import Entry
 
 
@@ -26,4 +29,18 @@ class BestSoFar:
             standing = (-(entry.fidelity or 0.0), self._first.sign * value)
             if self._standing is None or standing < self._standing:
                 self._standing, self._text = standing, f"best {self._first.name} {value:.4f}"
+        return self._text
+
+    def among(self, entries: Sequence[Entry]) -> str:
+        """What to show once all of these are done, perhaps a million."""
+        if self._limited:
+            for entry in entries:
+                self.after(entry)
+            return self._text
+        values = self._first.sign * column(entries, self._first.name)
+        sound = np.isfinite(values)
+        if sound.any():
+            shares = np.array([entry.fidelity or 0.0 for entry in entries])
+            values[~sound | (shares < shares[sound].max())] = np.inf
+            self.after(entries[int(np.argmin(values))])
         return self._text

@@ -55,10 +55,10 @@ class Goals:
         """Values (n, objectives) and excess (n, outcomes) of evaluations, NaN where missing."""
         values = np.empty((len(entries), len(self.objectives)))
         for place, objective in enumerate(self.objectives):
-            values[:, place] = _column(entries, objective.name)
+            values[:, place] = column(entries, objective.name)
         excess = np.empty((len(entries), len(self.outcomes)))
         for place, limit in enumerate(self.outcomes):
-            excess[:, place] = limit.signed_excess(_column(entries, limit.cost))
+            excess[:, place] = limit.signed_excess(column(entries, limit.cost))
         return values, excess
 
     def standing(self, known: Known) -> list[float]:
@@ -88,7 +88,7 @@ def goals_of(search: SearchSection, teacher: Known) -> Goals:
     return Goals(objectives_of(search), outcomes)
 
 
-def _column(entries: Sequence[Entry], name: str) -> Array:
+def column(entries: Sequence[Entry], name: str) -> Array:
     """A value or cost by name, as `known_of` has it, (n,)."""
     found = [
         (one.values[name] if name in one.values else one.costs.get(name, np.nan))

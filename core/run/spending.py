@@ -177,11 +177,8 @@ class _Told:
         """Evaluations of an earlier search, perhaps a million."""
         self._done += len(entries)
         self._failed += sum(not entry.values for entry in entries)
-        text = ""
-        for entry in entries:
-            text = self._best.after(entry)
         if entries:
-            self._progress.advance(len(entries), text)
+            self._progress.advance(len(entries), self._best.among(entries))
 
     def now(self, *, due: bool = False) -> None:
         """Show the workers, if it is time to or `due`."""
