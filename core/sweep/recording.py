@@ -99,7 +99,9 @@ class Recording(Callback):
 
     def _tell(self, running: Sequence[WorkerState]) -> None:
         if isinstance(self._progress, Watching):
-            done = self._before + sum(trial.is_finished() for trial in self._seen)
+            # A trial that ended while the sweep was killed may be told by the ledger and by Tune.
+            ended = self._before + sum(trial.is_finished() for trial in self._seen)
+            done = min(ended, self._trials)
             failed = len({entry.key for entry in self._records.entries if entry.error})
             self._progress.evaluations(
                 done=done, total=self._trials, failed=failed, repeated=0, workers=running
