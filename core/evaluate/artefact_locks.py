@@ -16,6 +16,7 @@ Waiting = Callable[[float], object]
 """Told now and then how many seconds a lock has been waited for."""
 _FIRST_S: Final = 0.005
 _LONGEST_S: Final = 0.25
+_MISSING: Final = 1000
 
 
 @contextmanager
@@ -57,11 +58,15 @@ def locked_if_free(path: Path) -> Iterator[bool]:
 def _taken(path: Path) -> int | None:
     """A handle that holds the lock, None while another does."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    missing = 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, flags, 0o666)
-        except FileNotFoundError:  # whoever found the folder empty took it away
+        except FileNotFoundError as error:  # whoever found the folder empty took it away
+            missing += 1
+            if missing >= _MISSING:  # or nothing can be made there at all
+                raise _unlockable(path, error) from error
             continue
         except OSError as error:
             raise _unlockable(path, error) from error

@@ -101,3 +101,12 @@ def test_a_link_and_what_is_no_folder_are_refused(tmp_path: Path) -> None:
         locked_if_free(tmp_path / "file" / "lock"),
     ):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a place that nobody can fill")
+def test_where_no_folder_can_be_made_it_says_so_instead_of_trying_for_ever() -> None:
+    with (
+        pytest.raises(RunDirectoryError, match="must be a folder that you may write"),
+        locked_if_free(Path("/proc/none/lock")),
+    ):
+        pass
