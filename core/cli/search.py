@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import shlex
 import sys
@@ -12,17 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillhouse.core.cli import reuse
+from stillhouse.core.cli.full_disk import told_how_to_go_on
 from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
-from stillhouse.core.errors import RunDirectoryError, UserError
+from stillhouse.core.errors import UserError
 
 if TYPE_CHECKING:
     from stillhouse.core.config.runfile import RunFile
     from stillhouse.core.plugin import Catalogue
     from stillhouse.core.run.directory import RunDirectory
-
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What a system says of a disk that takes nothing more."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -140,18 +136,11 @@ def _execute(plan: object, catalogue: Catalogue, directory: RunDirectory) -> int
 
     console, again = Console(), _command(catalogue, directory)
     try:
-        with directory, bars() as progress:
+        with told_how_to_go_on(directory.folder, again), directory, bars() as progress:
             summary = execute(plan, catalogue, directory, progress)  # type: ignore[arg-type]
     except KeyboardInterrupt:
         print(f"\nstopped; nothing is lost. Continue with: {again}", file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise RunDirectoryError(
-            f"{directory.folder}: cannot be written ({error.strerror}); nothing that was finished "
-            f"is lost: make room, then continue with: {again}"
-        ) from error
     console.print(closing_table(summary))
     for note in summary.notes:
         console.print(f"note: {note}", markup=False)

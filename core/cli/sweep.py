@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stillhouse.core.cli.full_disk import told_how_to_go_on
 from stillhouse.core.cli.plugin_file import add_plugins_argument, catalogue_with
 from stillhouse.core.cli.search import add_override_arguments
 from stillhouse.core.errors import UserError
@@ -103,7 +104,7 @@ def _swept(catalogue: Catalogue, directory: SweepDirectory) -> int:
 
     console, again = Console(), _command(catalogue, directory)
     try:
-        with directory, bars() as progress:
+        with told_how_to_go_on(directory.folder, again), directory, bars() as progress:
             done = sweep(directory, catalogue, progress)
     except KeyboardInterrupt:
         print(f"\nstopped; nothing is lost. Continue with: {again}", file=sys.stderr)
